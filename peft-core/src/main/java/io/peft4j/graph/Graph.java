@@ -1,0 +1,144 @@
+package io.peft4j.graph;
+
+import io.peft4j.CheckpointFormatException;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * A model: operations on named values, in an order in which they can be run. Immutable; {@link
+ * GraphEditor} makes a new graph out of one. Operators have the meaning of ONNX opset {@link
+ * #OPSET}.
+ *
+ * @param name of the model
+ * @param inputs what a run is given; one that is also an initializer may be left out of a run
+ * @param outputs what a run gives
+ * @param nodes in an order in which every value is made before it is used
+ * @param initializers the weights and constants, by name
+ * @param tags for initializers that an adapter added: the adapter's name
+ * @param trainable names of the initializers that training changes
+ * @param values what is known of other values, by name
+ * @param opsets versions of further operator sets, by domain
+ * @param metadata free text ({@code metadata_props})
+ */
+public record Graph(
+    String name,
+    List<Value> inputs,
+    List<Value> outputs,
+    List<Node> nodes,
+    Map<String, Tensor> initializers,
+    Map<String, String> tags,
+    Set<String> trainable,
+    Map<String, Value> values,
+    Map<String, Integer> opsets,
+    Map<String, String> metadata) {
+
+  /** The version of ONNX's own operator set whose vocabulary graphs use. */
+  public static final int OPSET = 21;
+
+  /**
+   * The operator set of what peft4j itself adds to a graph that is compiled; never written to a
+   * file.
+   */
+  public static final String OWN_DOMAIN = "io.peft4j";
+
+  /**
+   * @throws CheckpointFormatException if a value is used before it is made or made twice, or an
+   *     output is not made
+   */
+  public Graph {
+    inputs = List.copyOf(inputs);
+    outputs = List.copyOf(outputs);
+    nodes = List.copyOf(nodes);
+    initializers = Collections.unmodifiableMap(new LinkedHashMap<>(initializers));
+    tags = Collections.unmodifiableMap(new LinkedHashMap<>(tags));
+    trainable = Collections.unmodifiableSet(new LinkedHashSet<>(trainable));
+    values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
+    opsets = Collections.unmodifiableMap(new LinkedHashMap<>(opsets));
+    metadata = Collections.unmodifiableMap(new LinkedHashMap<>(metadata));
+    validate(name, inputs, outputs, nodes, initializers);
+  }
+
+  private static void validate(
+      String name,
+      List<Value> inputs,
+      List<Value> outputs,
+      List<Node> nodes,
+      Map<String, Tensor> initializers) {
+    Set<String> known = new HashSet<>(initializers.keySet());
+    for (Value input : inputs) {
+      known.add(input.name());
+    }
+    for (Node node : nodes) {
+      boolean closed = node.attributes().values().stream().noneMatch(Graph::holdsGraph);
+      for (String input : node.inputs()) {
+        if (!input.isEmpty() && closed && !known.contains(input)) {
+          throw new CheckpointFormatException(
+              "graph '%s': %s uses '%s', which nothing before it makes"
+                  .formatted(name, node.describe(), input));
+        }
+      }
+      for (String output : node.outputs()) {
+        if (!output.isEmpty() && !known.add(output)) {
+          throw new CheckpointFormatException(
+              "graph '%s': %s makes '%s', which is already made before it"
+                  .formatted(name, node.describe(), output));
+        }
+      }
+    }
+    for (Value output : outputs) {
+      if (!known.contains(output.name())) {
+        throw new CheckpointFormatException(
+            "graph '%s': nothing makes the output '%s'".formatted(name, output.name()));
+      }
+    }
+  }
+
+  private static boolean holdsGraph(Attribute attribute) {
+    return attribute instanceof Attribute.GraphValue || attribute instanceof Attribute.Graphs;
+  }
+
+  /** Names of the inputs that every run must give. */
+  public List<String> requiredInputs() {
+    return inputs.stream().map(Value::name).filter(n -> !initializers.containsKey(n)).toList();
+  }
+
+  /**
+   * The initializer of this name.
+   *
+   * @throws CheckpointFormatException if there is none
+   */
+  public Tensor initializer(String key) {
+    Tensor tensor = initializers.get(key);
+    if (tensor == null) {
+      throw new CheckpointFormatException("graph '" + name + "' has no initializer '" + key + "'");
+    }
+    return tensor;
+  }
+
+  /** How many numbers the floating-point initializers hold. */
+  public long parameterCount() {
+    return initializers.values().stream()
+        .filter(t -> t.dtype().isFloat())
+        .mapToLong(Tensor::size)
+        .sum();
+  }
+
+  /** How many numbers training changes. */
+  public long trainableCount() {
+    return trainable.stream().mapToLong(key -> initializer(key).size()).sum();
+  }
+
+  public GraphEditor edit() {
+    return new GraphEditor(this);
+  }
+
+  /** The graph as readable text, a line an input, initializer, node and output; for debugging. */
+  public String toText() {
+    return GraphText.of(this);
+  }
+}
