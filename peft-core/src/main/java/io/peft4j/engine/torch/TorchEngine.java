@@ -1,0 +1,54 @@
+package io.peft4j.engine.torch;
+
+import ai.djl.engine.Engine;
+import io.peft4j.engine.CompileOptions;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.passes.Fusion;
+
+/** Compiles graphs for PyTorch. */
+public final class TorchEngine {
+  /** The name that users give to {@code --engine}. */
+  public static final String NAME = "pytorch";
+
+  static {
+    // The optimiser of TorchScript costs seconds on changing lengths and gains nothing here.
+    System.setProperty("ai.djl.pytorch.graph_optimizer", "false");
+  }
+
+  private TorchEngine() {}
+
+  /**
+   * Compiles a graph; its trainable initializers become parameters of its own.
+   *
+   * @throws io.peft4j.UnsupportedModelException if an operator or a form of one is not supported
+   */
+  public static TorchProgram compile(Graph graph, CompileOptions options) {
+    return compile(graph, options, TorchParameters.of(graph, options.precision()));
+  }
+
+  /**
+   * Compiles a graph with parameters that other programs share; closing the program leaves them
+   * open.
+   *
+   * @throws io.peft4j.UnsupportedModelException if an operator or a form of one is not supported
+   */
+  public static TorchProgram compile(
+      Graph graph, CompileOptions options, TorchParameters parameters) {
+    TorchCompiler.Script script = TorchCompiler.compile(Fusion.apply(graph), options);
+    return new TorchProgram(graph.name(), script, parameters);
+  }
+
+  /** The TorchScript source that a graph compiles to; for debugging. */
+  public static String source(Graph graph, CompileOptions options) {
+    return TorchCompiler.compile(Fusion.apply(graph), options).source();
+  }
+
+  /** Makes the random operations that follow reproducible. */
+  public static void seed(int seed) {
+    engine().setRandomSeed(seed);
+  }
+
+  static Engine engine() {
+    return Engine.getEngine("PyTorch");
+  }
+}

@@ -1,0 +1,94 @@
+package io.peft4j.graph.passes;
+
+import io.peft4j.graph.Attribute;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.GraphView;
+import io.peft4j.graph.Node;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Prepares a graph for compiling: folds constants and puts one operator in place of each form that
+ * exporters take apart. Names of inputs, outputs and trainable initializers stay.
+ */
+public final class Fusion {
+  private Fusion() {}
+
+  /**
+   * All passes in their order. Linear layers come before folding, so that a transposed weight is
+   * not copied.
+   */
+  public static Graph apply(Graph graph) {
+    Graph result = rewrite(graph, LinearPattern::match);
+    result = ConstantFolder.apply(result);
+    result = rewrite(result, LayerNormPattern::match);
+    result = rewrite(result, GeluPattern::match);
+    result = rewrite(result, AttentionPattern::match);
+    result = rewrite(result, Fusion::scaledAdd);
+    return result;
+  }
+
+  /** Replaces every node for which the pattern gives a replacement that makes the same output. */
+  private static Graph rewrite(Graph graph, BiFunction<GraphView, Node, @Nullable Node> pattern) {
+    GraphView view = new GraphView(graph);
+    GraphEditor editor = graph.edit();
+    boolean changed = false;
+    for (Node node : graph.nodes()) {
+      Node replacement = pattern.apply(view, node);
+      if (replacement != null) {
+        editor.replace(node, replacement);
+        changed = true;
+      }
+    }
+    return changed ? editor.prune().build() : graph;
+  }
+
+  /** Add(y, Mul(z, constant)), as low-rank adapters end. */
+  private static @Nullable Node scaledAdd(GraphView view, Node add) {
+    if (!add.is("Add")) {
+      return null;
+    }
+    Node mul = view.producer(add.input(1), "Mul");
+    if (mul == null || view.onlyConsumer(mul.output()) == null) {
+      return null;
+    }
+    double alpha = view.scalar(mul.input(1));
+    return Double.isNaN(alpha)
+        ? null
+        : own(
+            add,
+            "ScaledAdd",
+            List.of(add.requiredInput(0), mul.requiredInput(0)),
+            Map.of("alpha", Attribute.of((float) alpha)));
+  }
+
+  /** A node of our own domain in another's place. */
+  static Node own(Node place, String op, List<String> inputs, Map<String, Attribute> attributes) {
+    return new Node(
+        place.name(),
+        Graph.OWN_DOMAIN,
+        op,
+        inputs,
+        List.of(place.output()),
+        attributes,
+        place.tag(),
+        place.metadata());
+  }
+
+  /** A node of ONNX's own set in another's place. */
+  static Node standard(
+      Node place, String op, List<String> inputs, Map<String, Attribute> attributes) {
+    return new Node(
+        place.name(),
+        "",
+        op,
+        inputs,
+        List.of(place.output()),
+        attributes,
+        place.tag(),
+        place.metadata());
+  }
+}
