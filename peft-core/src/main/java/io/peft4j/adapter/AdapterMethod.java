@@ -1,0 +1,33 @@
+package io.peft4j.adapter;
+
+import io.peft4j.graph.Graph;
+
+/**
+ * A way of adapting a model, with its settings: a record whose constructor checks them. A method is
+ * a function from graph to graph: attaching adds nodes and trainable initializers under the
+ * adapter's tag, merging folds them into the model's own weights.
+ */
+public interface AdapterMethod {
+  /** The field's name of the method, for example {@code lora}. */
+  String name();
+
+  /**
+   * Attaches to a graph.
+   *
+   * @param base the model; what trains in it already is left as it is
+   * @param adapter the name and tag of the adapter
+   * @param seed decides the start values
+   * @throws io.peft4j.PeftException if the targets match nothing, or something that the method
+   *     cannot take
+   */
+  AttachedAdapter attach(Graph base, String adapter, long seed);
+
+  /**
+   * The base model with the adapter folded into its weights, computed in float64 and rounded once;
+   * nothing of what attaching added is left.
+   *
+   * @param adapter what {@link #attach} gave, its graph with present values
+   * @throws io.peft4j.PeftException if the method cannot be merged; the message says why
+   */
+  Graph merge(AttachedAdapter adapter);
+}

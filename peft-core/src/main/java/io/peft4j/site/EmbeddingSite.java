@@ -1,0 +1,13 @@
+package io.peft4j.site;
+
+/**
+ * A table of vectors that ids pick from.
+ *
+ * @param path module path
+ * @param weight the initializer, [entries, size]
+ * @param indices the value that picks
+ * @param output the picked vectors
+ */
+public record EmbeddingSite(
+    String path, String weight, String indices, String output, long entries, long size)
+    implements Site {}

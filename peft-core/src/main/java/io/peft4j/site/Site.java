@@ -1,0 +1,11 @@
+package io.peft4j.site;
+
+/** A place of a model where an adapter can attach. */
+public sealed interface Site
+    permits LinearSite, FeedForwardSite, AttentionSite, NormSite, EmbeddingSite {
+  /**
+   * The module path as the checkpoint's library names it, for example {@code
+   * encoder.layer.0.output.dense}.
+   */
+  String path();
+}
