@@ -3,8 +3,11 @@ package io.peft4j.format;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
+import io.peft4j.task.PooledHead;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Reads and writes adapter folders of one kind. Found by ServiceLoader. */
 public interface AdapterFormat {
@@ -14,43 +17,54 @@ public interface AdapterFormat {
   /** Whether this folder directly holds an adapter of this kind. */
   boolean accepts(Path folder);
 
-  /**
-   * What a folder holds, attached to a model.
-   *
-   * @param adapter the adapter with the values of the file
-   * @param configuration the configuration file's text as it was read, so that what is not
-   *     understood is written back
-   * @param values what the file holds, by initializer of the adapted graph, in the file's types
-   */
-  record StoredAdapter(AttachedAdapter adapter, String configuration, Map<String, Tensor> values) {}
+  /** Whether adapters of this method can be written. */
+  boolean writes(AttachedAdapter adapter);
 
   /**
-   * Reads a configuration and gives the method that it describes, attached to a model with the
-   * values of the file.
+   * A head that was trained with an adapter on a model that has none.
+   *
+   * @param head its form
+   * @param weight float32 [labels, hidden]
+   * @param bias float32 [labels]
+   */
+  record StoredHead(PooledHead head, Tensor weight, Tensor bias) {}
+
+  /**
+   * What a folder holds.
+   *
+   * @param adapter the adapter on the model, its graph with the values of the file; where there is
+   *     a head, on the model with that head
+   * @param configuration the configuration file's text, so that what is not understood can be
+   *     written back; empty for a new adapter
+   * @param head the head beside the adapter; null if there is none
+   * @param labels the classes in order; empty if the folder does not say
+   */
+  record StoredAdapter(
+      AttachedAdapter adapter,
+      String configuration,
+      @Nullable StoredHead head,
+      List<String> labels) {
+    public StoredAdapter {
+      labels = List.copyOf(labels);
+    }
+  }
+
+  /**
+   * Reads a folder and attaches what it holds to a model.
+   *
+   * @throws io.peft4j.CheckpointFormatException if a file is missing or damaged, or tensors are
+   *     missing, extra, of another shape or not finite
+   * @throws io.peft4j.UnsupportedModelException if the configuration asks for something that is not
+   *     supported, by name
    */
   StoredAdapter read(Path folder, Graph base);
 
   /**
    * Writes a folder, whole or not at all.
    *
-   * @param adapter what to write
-   * @param values present values by initializer
-   * @param origin what {@link #read} gave as configuration; empty for a new adapter
-   * @param context task and base model
-   */
-  void write(
-      AttachedAdapter adapter,
-      Map<String, Tensor> values,
-      String origin,
-      Context context,
-      Path folder);
-
-  /**
-   * What an adapter folder says beside the adapter.
-   *
-   * @param taskType as PEFT names it, for example {@code SEQ_CLS}
+   * @param stored the adapter, its graph with present values
    * @param baseModel the base model's name
-   * @param extraFiles further files by name, written into the same folder
+   * @param provenance what made the adapter, for people: seeds, hashes, versions
    */
-  record Context(String taskType, String baseModel, Map<String, AtomicWrite.Writer> extraFiles) {}
+  void write(StoredAdapter stored, String baseModel, Map<String, String> provenance, Path folder);
 }

@@ -1,5 +1,6 @@
 package io.peft4j.format;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.peft4j.graph.Graph;
 import java.nio.file.Path;
 import java.util.List;
@@ -18,6 +19,20 @@ public record Checkpoint(
     Path source, String format, Graph graph, String architecture, List<String> labels) {
   public Checkpoint {
     labels = List.copyOf(labels);
+  }
+
+  /** Under this key of a graph's metadata its classes are noted, as a JSON list. */
+  public static final String LABELS_KEY = "peft4j.labels";
+
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  /** Labels as text for {@link #LABELS_KEY}. */
+  public static String labelsText(List<String> labels) {
+    return JSON.valueToTree(labels).toString();
+  }
+
+  public Checkpoint withLabels(List<String> newLabels) {
+    return new Checkpoint(source, format, graph, architecture, newLabels);
   }
 
   public Checkpoint withGraph(Graph newGraph) {

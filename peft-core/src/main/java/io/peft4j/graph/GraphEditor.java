@@ -155,6 +155,14 @@ public final class GraphEditor {
     return this;
   }
 
+  /** Makes what adapters or heads added the model's own: no tag is left. */
+  public GraphEditor untag() {
+    nodes.replaceAll(node -> node.withTag(""));
+    tags.clear();
+    return this;
+  }
+
+  /** Lets nothing train. */
   public GraphEditor freezeAll() {
     trainable.clear();
     return this;

@@ -23,7 +23,7 @@ public final class TorchEngine {
    * @throws io.peft4j.UnsupportedModelException if an operator or a form of one is not supported
    */
   public static TorchProgram compile(Graph graph, CompileOptions options) {
-    return compile(graph, options, TorchParameters.of(graph, options.precision()));
+    return compile(graph, options, TorchParameters.of(graph, options.precision()), true);
   }
 
   /**
@@ -34,8 +34,13 @@ public final class TorchEngine {
    */
   public static TorchProgram compile(
       Graph graph, CompileOptions options, TorchParameters parameters) {
+    return compile(graph, options, parameters, false);
+  }
+
+  private static TorchProgram compile(
+      Graph graph, CompileOptions options, TorchParameters parameters, boolean owns) {
     TorchCompiler.Script script = TorchCompiler.compile(Fusion.apply(graph), options);
-    return new TorchProgram(graph.name(), script, parameters);
+    return new TorchProgram(graph.name(), script, parameters, owns);
   }
 
   /** The TorchScript source that a graph compiles to; for debugging. */

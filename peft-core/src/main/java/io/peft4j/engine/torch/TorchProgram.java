@@ -30,12 +30,14 @@ public final class TorchProgram implements Program {
   private final String name;
   private final TorchCompiler.Script script;
   private final TorchParameters parameters;
+  private final boolean ownsParameters;
   private final Model model;
   private final Block block;
   private final ParameterStore store;
   private final NDList fixedArguments = new NDList();
 
-  TorchProgram(String name, TorchCompiler.Script script, TorchParameters parameters) {
+  TorchProgram(String name, TorchCompiler.Script script, TorchParameters parameters, boolean owns) {
+    ownsParameters = owns;
     this.name = name;
     this.script = script;
     this.parameters = parameters;
@@ -182,5 +184,8 @@ public final class TorchProgram implements Program {
   @Override
   public void close() {
     model.close();
+    if (ownsParameters) {
+      parameters.close();
+    }
   }
 }

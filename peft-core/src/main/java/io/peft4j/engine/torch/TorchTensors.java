@@ -4,6 +4,8 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import com.google.common.cache.Cache;
+import com.google.common.cache.CacheBuilder;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
@@ -15,8 +17,14 @@ final class TorchTensors {
   private TorchTensors() {}
 
   /**
-   * An array over the tensor's own memory where that is direct and aligned, else over a copy. Never
-   * write to it.
+   * Aligned copies of weights that lie unaligned in their files, kept as long as the weights are.
+   */
+  private static final Cache<Tensor, ByteBuffer> ALIGNED =
+      CacheBuilder.newBuilder().weakKeys().build();
+
+  /**
+   * An array over the tensor's own memory where that is direct and aligned, else over a copy that
+   * is kept for the next time. Never write to it.
    *
    * @throws UnsupportedModelException if torch cannot hold the type; some abort the JVM when passed
    *     on
@@ -25,7 +33,16 @@ final class TorchTensors {
     ByteBuffer data = tensor.data();
     boolean usable =
         data.isDirect() && data.alignmentOffset(0, Math.max(1, tensor.dtype().bits() / 8)) == 0;
-    return usable ? array(manager, tensor, data) : copy(manager, tensor);
+    return array(manager, tensor, usable ? data : aligned(tensor));
+  }
+
+  private static ByteBuffer aligned(Tensor tensor) {
+    ByteBuffer kept = ALIGNED.getIfPresent(tensor);
+    if (kept == null) {
+      kept = Tensor.allocate(tensor.byteSize()).put(tensor.data()).flip();
+      ALIGNED.put(tensor, kept);
+    }
+    return kept.duplicate();
   }
 
   /** An array over a copy of the tensor, which may be written to. */

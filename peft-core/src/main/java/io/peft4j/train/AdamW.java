@@ -1,0 +1,110 @@
+package io.peft4j.train;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import io.peft4j.engine.torch.TorchParameters;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) as torch computes it: decay p ← p (1 − lr
+ * λ), then p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε). Each parameter counts its own steps.
+ * With λ = 0 it is Adam.
+ */
+public final class AdamW implements AutoCloseable {
+  /**
+   * Parameters that are treated alike.
+   *
+   * @param names of the parameters
+   * @param rateFactor on the learning rate
+   * @param weightDecay λ
+   */
+  public record Group(Set<String> names, double rateFactor, double weightDecay) {
+    public Group {
+      names = Set.copyOf(names);
+    }
+  }
+
+  /** Exponents of forgetting and the stabiliser. */
+  public record Settings(double beta1, double beta2, double epsilon) {
+    /** torch's defaults: 0.9, 0.999, 1e-8. */
+    public static Settings standard() {
+      return new Settings(0.9, 0.999, 1e-8);
+    }
+  }
+
+  private static final class Moments {
+    private final NDArray first;
+    private final NDArray second;
+    private int steps;
+
+    Moments(NDArray like, NDManager manager) {
+      first = manager.zeros(like.getShape(), like.getDataType());
+      second = manager.zeros(like.getShape(), like.getDataType());
+    }
+  }
+
+  private final TorchParameters parameters;
+  private final List<Group> groups;
+  private final Settings settings;
+  private final NDManager manager;
+  private final Map<String, Moments> moments = new HashMap<>();
+
+  public AdamW(TorchParameters parameters, List<Group> groups, Settings settings) {
+    this.parameters = parameters;
+    this.groups = List.copyOf(groups);
+    this.settings = settings;
+    manager = NDManager.newBaseManager("PyTorch");
+  }
+
+  /** The usual groups: no decay for biases and for what a normalisation scales. */
+  public static List<Group> groups(Set<String> names, double weightDecay) {
+    Set<String> plain =
+        names.stream()
+            .filter(
+                n -> n.endsWith("bias") || n.toLowerCase(java.util.Locale.ROOT).contains("norm"))
+            .collect(java.util.stream.Collectors.toSet());
+    Set<String> decayed = new java.util.HashSet<>(names);
+    decayed.removeAll(plain);
+    return List.of(new Group(decayed, 1, weightDecay), new Group(plain, 1, 0));
+  }
+
+  /** Changes every parameter of the groups by its gradient. */
+  public void step(double learningRate) {
+    for (Group group : groups) {
+      for (String name : group.names()) {
+        try (NDManager scratch = manager.newSubManager()) {
+          update(name, learningRate * group.rateFactor(), group.weightDecay(), scratch);
+        }
+      }
+    }
+  }
+
+  private void update(String name, double rate, double decay, NDManager scratch) {
+    NDArray parameter = parameters.array(name);
+    NDArray gradient = parameter.getGradient();
+    gradient.attach(scratch);
+    Moments state = moments.computeIfAbsent(name, key -> new Moments(parameter, manager));
+    state.steps++;
+    if (decay != 0) {
+      parameter.muli(1 - rate * decay);
+    }
+    state.first.muli(settings.beta1()).addi(gradient.mul(1 - settings.beta1()));
+    state.second.muli(settings.beta2()).addi(gradient.square().muli(1 - settings.beta2()));
+    NDArray denominator = state.second.sqrt();
+    denominator.attach(scratch);
+    denominator
+        .divi(Math.sqrt(1 - Math.pow(settings.beta2(), state.steps)))
+        .addi(settings.epsilon());
+    NDArray change = state.first.mul(rate / (1 - Math.pow(settings.beta1(), state.steps)));
+    change.attach(scratch);
+    parameter.subi(change.divi(denominator));
+  }
+
+  @Override
+  public void close() {
+    manager.close();
+  }
+}
