@@ -138,7 +138,8 @@ public record Lora(
     int r = rankOf(site.path());
     String a = weightName(site, "lora_A", adapter);
     String b = weightName(site, "lora_B", adapter);
-    editor.initializer(a, uniform(random, 1 / Math.sqrt((double) site.inFeatures()), r, site.inFeatures()));
+    editor.initializer(
+        a, uniform(random, 1 / Math.sqrt((double) site.inFeatures()), r, site.inFeatures()));
     editor.initializer(
         b,
         Tensor.ofFloats(

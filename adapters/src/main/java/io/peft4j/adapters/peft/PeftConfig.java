@@ -1,0 +1,211 @@
+package io.peft4j.adapters.peft;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.Targets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A parsed {@code adapter_config.json}, whose fields are read with errors that name file and field.
+ */
+public final class PeftConfig {
+  static final ObjectMapper JSON =
+      JsonMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
+
+  private final Path file;
+  private final ObjectNode fields;
+
+  private PeftConfig(Path file, ObjectNode fields) {
+    this.file = file;
+    this.fields = fields;
+  }
+
+  static PeftConfig parse(Path file, String text) {
+    try {
+      if (JSON.readTree(text) instanceof ObjectNode object) {
+        return new PeftConfig(file, object);
+      }
+    } catch (JsonProcessingException e) {
+      throw new CheckpointFormatException(
+          "%s is no valid JSON: %s; save the adapter again"
+              .formatted(file, e.getOriginalMessage().lines().findFirst().orElse("")),
+          e);
+    }
+    throw new CheckpointFormatException(file + " holds no JSON object; save the adapter again");
+  }
+
+  private @Nullable JsonNode field(String key) {
+    JsonNode value = fields.get(key);
+    return value == null || value.isNull() ? null : value;
+  }
+
+  private CheckpointFormatException wrong(String key, String expected) {
+    return new CheckpointFormatException(
+        "%s: field '%s' must be %s, was %s".formatted(file, key, expected, fields.get(key)));
+  }
+
+  public String text(String key, String absent) {
+    JsonNode value = field(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isTextual()) {
+      throw wrong(key, "a string");
+    }
+    return value.textValue();
+  }
+
+  public int whole(String key, int absent) {
+    JsonNode value = field(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isIntegralNumber() || !value.canConvertToInt()) {
+      throw wrong(key, "a whole number");
+    }
+    return value.intValue();
+  }
+
+  public double number(String key, double absent) {
+    JsonNode value = field(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isNumber()) {
+      throw wrong(key, "a number");
+    }
+    return value.doubleValue();
+  }
+
+  public boolean flag(String key, boolean absent) {
+    JsonNode value = field(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isBoolean()) {
+      throw wrong(key, "true or false");
+    }
+    return value.booleanValue();
+  }
+
+  /** A list of strings; one string counts as a list of it. */
+  public List<String> texts(String key) {
+    JsonNode value = field(key);
+    List<String> result = new ArrayList<>();
+    if (value != null && value.isTextual()) {
+      result.add(value.textValue());
+    } else if (value != null) {
+      for (JsonNode item : items(key, value)) {
+        if (!item.isTextual()) {
+          throw wrong(key, "a string or a list of strings");
+        }
+        result.add(item.textValue());
+      }
+    }
+    return result;
+  }
+
+  /** A list of whole numbers; one number counts as a list of it. */
+  public List<Integer> wholes(String key) {
+    JsonNode value = field(key);
+    List<Integer> result = new ArrayList<>();
+    if (value != null && value.isInt()) {
+      result.add(value.intValue());
+    } else if (value != null) {
+      for (JsonNode item : items(key, value)) {
+        if (!item.isInt()) {
+          throw wrong(key, "a whole number or a list of them");
+        }
+        result.add(item.intValue());
+      }
+    }
+    return result;
+  }
+
+  private Iterable<JsonNode> items(String key, JsonNode value) {
+    if (!value.isArray()) {
+      throw wrong(key, "a list");
+    }
+    return value;
+  }
+
+  /** An object of numbers, in the order of the file. */
+  public <T> Map<String, T> numbers(String key, Function<JsonNode, T> read) {
+    JsonNode value = field(key);
+    Map<String, T> result = new LinkedHashMap<>();
+    if (value == null) {
+      return result;
+    }
+    if (!value.isObject()) {
+      throw wrong(key, "an object");
+    }
+    for (Map.Entry<String, JsonNode> entry : value.properties()) {
+      if (!entry.getValue().isNumber()) {
+        throw wrong(key, "an object of numbers");
+      }
+      result.put(entry.getKey(), read.apply(entry.getValue()));
+    }
+    return result;
+  }
+
+  /**
+   * What modules are meant by a field that holds an expression or a list of names; null if it is
+   * not given.
+   */
+  public @Nullable Targets targets(String key) {
+    JsonNode value = field(key);
+    if (value == null) {
+      return null;
+    }
+    if (value.isTextual()) {
+      return value.textValue().toLowerCase(Locale.ROOT).equals("all-linear")
+          ? Targets.allLinear()
+          : Targets.matching(value.textValue());
+    }
+    return Targets.named(texts(key));
+  }
+
+  /**
+   * Refuses a field that is set to something that is not supported.
+   *
+   * @param harmless values that change nothing, beside null, false and empty ones
+   * @throws UnsupportedModelException naming file, field and value
+   */
+  public void refuse(String key, String... harmless) {
+    JsonNode value = field(key);
+    boolean unset =
+        value == null
+            || (value.isBoolean() && !value.booleanValue())
+            || (value.isContainerNode() && value.isEmpty())
+            || (value.isTextual() && List.of(harmless).contains(value.textValue()));
+    if (!unset) {
+      throw new UnsupportedModelException(
+          "%s: field '%s' is set to %s, which is not supported; merge the adapter with PEFT, or train one without it"
+              .formatted(file, key, value));
+    }
+  }
+
+  /**
+   * The value of a field as it stands, for choices between several kinds; null if it is not given.
+   */
+  public @Nullable JsonNode raw(String key) {
+    return field(key);
+  }
+
+  public Path file() {
+    return file;
+  }
+}

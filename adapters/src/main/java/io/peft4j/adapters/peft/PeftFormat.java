@@ -1,0 +1,188 @@
+package io.peft4j.adapters.peft;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.PretrainedModel;
+import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.format.AdapterFormat;
+import io.peft4j.format.AtomicWrite;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.Tensor;
+import io.peft4j.graph.Value;
+import io.peft4j.loaders.safetensors.SafeTensors;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.ServiceLoader;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * PEFT's adapter folder: {@code adapter_config.json} and {@code adapter_model.safetensors}. Keys
+ * are {@code base_model.model.} + module path + parameter. A head that was added to an encoder lies
+ * beside them in {@code head.safetensors} and {@code peft4j.json}, which PEFT does not look at.
+ */
+public final class PeftFormat implements AdapterFormat {
+  static final String CONFIG = "adapter_config.json";
+  static final String WEIGHTS = "adapter_model.safetensors";
+  private static final String PREFIX = "base_model.model.";
+
+  /** For ServiceLoader. */
+  public PeftFormat() {}
+
+  @Override
+  public String name() {
+    return "peft";
+  }
+
+  @Override
+  public boolean accepts(Path folder) {
+    return Files.isRegularFile(folder.resolve(CONFIG));
+  }
+
+  @Override
+  public boolean writes(AttachedAdapter adapter) {
+    return interchanges().stream().anyMatch(i -> i.writes(adapter.method()));
+  }
+
+  private static List<PeftInterchange> interchanges() {
+    return ServiceLoader.load(PeftInterchange.class).stream()
+        .map(ServiceLoader.Provider::get)
+        .toList();
+  }
+
+  /** The key of a tensor in the file. */
+  public static String key(AdapterTensor tensor) {
+    String module = tensor.module().isEmpty() ? "" : tensor.module() + ".";
+    return PREFIX + module + tensor.parameter();
+  }
+
+  @Override
+  public StoredAdapter read(Path folder, Graph base) {
+    Path file = folder.resolve(CONFIG);
+    String text = readText(file);
+    PeftConfig config = PeftConfig.parse(file, text);
+    String modelType = base.metadata().getOrDefault("model_type", "");
+    AdapterMethod method = interchange(config).read(config, modelType);
+    HeadFiles.Head head = HeadFiles.read(folder);
+    StoredHead storedHead = head == null ? null : head.stored();
+    Graph withHead = storedHead == null ? base : HeadFiles.attach(base, storedHead);
+    AttachedAdapter attached = method.attach(withHead, PretrainedModel.DEFAULT_ADAPTER, 0);
+    Map<String, Tensor> values = StoredTensors.read(weights(folder), attached, PeftFormat::key);
+    var editor = attached.graph().edit();
+    values.forEach(editor::initializer);
+    return new StoredAdapter(
+        attached.withGraph(editor.build()),
+        text,
+        storedHead,
+        head == null ? List.of() : head.labels());
+  }
+
+  private static PeftInterchange interchange(PeftConfig config) {
+    String type = config.text("peft_type", "");
+    List<PeftInterchange> all = interchanges();
+    return all.stream()
+        .filter(i -> i.peftType().equals(type))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new UnsupportedModelException(
+                    "%s: peft_type %s is not supported; supported are %s"
+                        .formatted(
+                            config.file(),
+                            type.isEmpty() ? "is missing and" : "'" + type + "'",
+                            String.join(
+                                ", ",
+                                all.stream().map(PeftInterchange::peftType).sorted().toList()))));
+  }
+
+  private static Path weights(Path folder) {
+    Path weights = folder.resolve(WEIGHTS);
+    if (Files.isRegularFile(weights)) {
+      return weights;
+    }
+    if (Files.exists(folder.resolve("adapter_model.bin"))) {
+      throw new CheckpointFormatException(
+          "%s holds its weights as a pickle (adapter_model.bin), which can run code and is not read; load it with PEFT and call save_pretrained again"
+              .formatted(folder));
+    }
+    throw new CheckpointFormatException(folder + " has no " + WEIGHTS + "; copy the whole folder");
+  }
+
+  private static String readText(Path file) {
+    try {
+      return Files.readString(file, UTF_8);
+    } catch (IOException e) {
+      throw new CheckpointFormatException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  @Override
+  public void write(
+      StoredAdapter stored, String baseModel, Map<String, String> provenance, Path folder) {
+    AttachedAdapter adapter = stored.adapter();
+    String config =
+        stored.configuration().isEmpty() ? newConfig(stored, baseModel) : stored.configuration();
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    for (AdapterTensor tensor : adapter.tensors()) {
+      Tensor value = adapter.graph().initializer(tensor.initializer());
+      tensors.put(key(tensor), tensor.transposed() ? value.transposed(1, 0) : value);
+    }
+    AtomicWrite.folder(
+        folder,
+        target -> {
+          Files.writeString(target.resolve(CONFIG), config, UTF_8);
+          SafeTensors.write(target.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
+          HeadFiles.write(target, stored, provenance);
+        });
+  }
+
+  private static String newConfig(StoredAdapter stored, String baseModel) {
+    AttachedAdapter adapter = stored.adapter();
+    ObjectNode own = PeftConfig.JSON.createObjectNode();
+    PeftInterchange interchange =
+        interchanges().stream()
+            .filter(i -> i.writes(adapter.method()))
+            .findFirst()
+            .orElseThrow(
+                () -> new IllegalStateException("no PEFT type for " + adapter.method().name()));
+    own.put("peft_type", interchange.peftType());
+    own.put("task_type", taskType(adapter.base(), stored.head()));
+    own.put("base_model_name_or_path", baseModel);
+    own.putNull("auto_mapping");
+    own.putNull("revision");
+    own.put("inference_mode", true);
+    interchange.write(adapter, own);
+    Map<String, Object> sorted = new TreeMap<>();
+    own.properties().forEach(e -> sorted.put(e.getKey(), e.getValue()));
+    return PeftConfig.JSON
+        .copy()
+        .enable(SerializationFeature.INDENT_OUTPUT)
+        .valueToTree(sorted)
+        .toPrettyString();
+  }
+
+  private static String taskType(Graph base, @Nullable StoredHead head) {
+    Value logits =
+        base.outputs().stream().filter(v -> v.name().equals("logits")).findFirst().orElse(null);
+    if (logits == null || head != null) {
+      return "FEATURE_EXTRACTION";
+    }
+    boolean sequence = logits.shape() != null && logits.shape().size() == 3;
+    if (!sequence) {
+      return "SEQ_CLS";
+    }
+    return base.metadata().getOrDefault("architecture", "").contains("CausalLM")
+        ? "CAUSAL_LM"
+        : "TOKEN_CLS";
+  }
+}

@@ -1,0 +1,78 @@
+package io.peft4j.adapters.peft;
+
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.NearestNames;
+import io.peft4j.graph.DType;
+import io.peft4j.graph.Tensor;
+import io.peft4j.loaders.safetensors.SafeTensors;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.function.Function;
+
+/**
+ * Reads the tensors of an adapter file and holds them against what the adapter has on this model.
+ */
+final class StoredTensors {
+  private StoredTensors() {}
+
+  /**
+   * The file's tensors in float32 by initializer of the adapted graph.
+   *
+   * @throws CheckpointFormatException if one is missing, extra, of another shape, of an integer
+   *     type, or not finite
+   */
+  static Map<String, Tensor> read(
+      Path file, AttachedAdapter adapter, Function<AdapterTensor, String> keyOf) {
+    Map<String, Tensor> stored = SafeTensors.read(file).tensors();
+    TreeSet<String> extra = new TreeSet<>(stored.keySet());
+    Map<String, Tensor> values = new LinkedHashMap<>();
+    for (AdapterTensor place : adapter.tensors()) {
+      String key = keyOf.apply(place);
+      Tensor tensor = stored.get(key);
+      if (tensor == null) {
+        throw new CheckpointFormatException(
+            "%s lacks the tensor '%s' that its configuration asks for on this model; the nearest are %s: is this the adapter's base model?"
+                .formatted(file, key, NearestNames.of(key, stored.keySet())));
+      }
+      extra.remove(key);
+      values.put(place.initializer(), checked(file, key, tensor, place, adapter));
+    }
+    if (!extra.isEmpty()) {
+      throw new CheckpointFormatException(
+          "%s holds the tensor '%s', for which its configuration and this model have no place; is this the adapter's base model, with its head?"
+              .formatted(file, extra.first()));
+    }
+    return values;
+  }
+
+  private static Tensor checked(
+      Path file, String key, Tensor tensor, AdapterTensor place, AttachedAdapter adapter) {
+    Tensor expected = adapter.graph().initializer(place.initializer());
+    Tensor shaped = place.transposed() ? expected.transposed(1, 0) : expected;
+    if (!Arrays.equals(tensor.shape(), shaped.shape())) {
+      throw new CheckpointFormatException(
+          "%s: tensor '%s' has the shape %s, but its place in this model has %s; is this the adapter's base model?"
+              .formatted(
+                  file, key, Arrays.toString(tensor.shape()), Arrays.toString(shaped.shape())));
+    }
+    if (!tensor.dtype().isFloat()) {
+      throw new CheckpointFormatException(
+          "%s: tensor '%s' is of type %s; adapters are floating point, save it again"
+              .formatted(file, key, tensor.dtype().label()));
+    }
+    for (float value : tensor.toFloats()) {
+      if (!Float.isFinite(value)) {
+        throw new CheckpointFormatException(
+            "%s: tensor '%s' holds %s; the training that made it failed, train again"
+                .formatted(file, key, value));
+      }
+    }
+    Tensor wide = tensor.cast(DType.FLOAT32);
+    return place.transposed() ? wide.transposed(1, 0) : wide;
+  }
+}
