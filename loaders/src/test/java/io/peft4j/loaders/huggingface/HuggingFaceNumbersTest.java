@@ -1,0 +1,25 @@
+package io.peft4j.loaders.huggingface;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.peft4j.engine.CompileOptions;
+import io.peft4j.engine.Program;
+import io.peft4j.engine.torch.TorchEngine;
+import io.peft4j.graph.Graph;
+import java.io.IOException;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class HuggingFaceNumbersTest {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"bert", "bert-token", "bert-model", "sharded-bert", "fp16-bert", "mlp784"})
+  void everyOutputMatchesTheReference(String name) throws IOException {
+    FamilyCase family = FamilyCase.of(name);
+    Graph graph = new HuggingFaceFormat().read(family.folder(), true).graph();
+    try (Program program = TorchEngine.compile(graph, CompileOptions.evaluation())) {
+      System.out.println(name + family.errors(program));
+      assertThat(family.errors(program)).allSatisfy((k, v) -> assertThat(v).isLessThan(1));
+    }
+  }
+}
