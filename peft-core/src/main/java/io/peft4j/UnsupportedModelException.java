@@ -10,4 +10,8 @@ public final class UnsupportedModelException extends PeftException {
   public UnsupportedModelException(String message) {
     super(message);
   }
+
+  public UnsupportedModelException(String message, Throwable cause) {
+    super(message, cause);
+  }
 }

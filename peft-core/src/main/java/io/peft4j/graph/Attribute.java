@@ -1,6 +1,7 @@
 package io.peft4j.graph;
 
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /** The value of a node's attribute; one case for each kind of ONNX. */
 public sealed interface Attribute {
@@ -42,6 +43,22 @@ public sealed interface Attribute {
     public Graphs {
       values = List.copyOf(values);
     }
+  }
+
+  /** The bodies that a control-flow attribute holds; none for the other kinds. */
+  default List<Graph> graphs() {
+    return this instanceof GraphValue one
+        ? List.of(one.value())
+        : this instanceof Graphs several ? several.values() : List.of();
+  }
+
+  /** The same attribute with each of its bodies changed. */
+  default Attribute mapGraphs(UnaryOperator<Graph> change) {
+    return this instanceof GraphValue one
+        ? new GraphValue(change.apply(one.value()))
+        : this instanceof Graphs several
+            ? new Graphs(several.values().stream().map(change).toList())
+            : this;
   }
 
   static Attribute of(long value) {

@@ -8,6 +8,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
 
 /**
  * A model: operations on named values, in an order in which they can be run. Immutable; {@link
@@ -24,6 +26,8 @@ import java.util.Set;
  * @param values what is known of other values, by name
  * @param opsets versions of further operator sets, by domain
  * @param metadata free text ({@code metadata_props})
+ * @param captures for the body of a control-flow node: the values it takes from the graph around
+ *     it; empty for a model
  */
 public record Graph(
     String name,
@@ -35,7 +39,8 @@ public record Graph(
     Set<String> trainable,
     Map<String, Value> values,
     Map<String, Integer> opsets,
-    Map<String, String> metadata) {
+    Map<String, String> metadata,
+    Set<String> captures) {
 
   /** The version of ONNX's own operator set whose vocabulary graphs use. */
   public static final int OPSET = 21;
@@ -60,7 +65,8 @@ public record Graph(
     values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
     opsets = Collections.unmodifiableMap(new LinkedHashMap<>(opsets));
     metadata = Collections.unmodifiableMap(new LinkedHashMap<>(metadata));
-    validate(name, inputs, outputs, nodes, initializers);
+    captures = Collections.unmodifiableSet(new LinkedHashSet<>(captures));
+    validate(name, inputs, outputs, nodes, initializers, captures);
   }
 
   private static void validate(
@@ -68,15 +74,16 @@ public record Graph(
       List<Value> inputs,
       List<Value> outputs,
       List<Node> nodes,
-      Map<String, Tensor> initializers) {
+      Map<String, Tensor> initializers,
+      Set<String> captures) {
     Set<String> known = new HashSet<>(initializers.keySet());
+    known.addAll(captures);
     for (Value input : inputs) {
       known.add(input.name());
     }
     for (Node node : nodes) {
-      boolean closed = node.attributes().values().stream().noneMatch(Graph::holdsGraph);
-      for (String input : node.inputs()) {
-        if (!input.isEmpty() && closed && !known.contains(input)) {
+      for (String input : node.uses()) {
+        if (!input.isEmpty() && !known.contains(input)) {
           throw new CheckpointFormatException(
               "graph '%s': %s uses '%s', which nothing before it makes"
                   .formatted(name, node.describe(), input));
@@ -96,10 +103,6 @@ public record Graph(
             "graph '%s': nothing makes the output '%s'".formatted(name, output.name()));
       }
     }
-  }
-
-  private static boolean holdsGraph(Attribute attribute) {
-    return attribute instanceof Attribute.GraphValue || attribute instanceof Attribute.Graphs;
   }
 
   /** Names of the inputs that every run must give. */
@@ -131,6 +134,23 @@ public record Graph(
   /** How many numbers training changes. */
   public long trainableCount() {
     return trainable.stream().mapToLong(key -> initializer(key).size()).sum();
+  }
+
+  /** The body of a control-flow node with other names for what it takes from around it. */
+  Graph renamingCaptures(UnaryOperator<String> rename) {
+    UnaryOperator<String> outer = v -> captures.contains(v) ? rename.apply(v) : v;
+    return new Graph(
+        name,
+        inputs,
+        outputs.stream().map(v -> v.withName(outer.apply(v.name()))).toList(),
+        nodes.stream().map(n -> n.renamingUses(outer)).toList(),
+        initializers,
+        tags,
+        trainable,
+        values,
+        opsets,
+        metadata,
+        captures.stream().map(rename).collect(Collectors.toSet()));
   }
 
   public GraphEditor edit() {

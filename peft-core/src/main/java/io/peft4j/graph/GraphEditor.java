@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,6 +32,7 @@ public final class GraphEditor {
   private final Map<String, Value> values = new LinkedHashMap<>();
   private final Map<String, Integer> opsets = new LinkedHashMap<>();
   private final Map<String, String> metadata = new LinkedHashMap<>();
+  private final Set<String> captures = new LinkedHashSet<>();
   private final Set<String> taken = new HashSet<>();
   private String tag = "";
 
@@ -51,6 +53,7 @@ public final class GraphEditor {
     values.putAll(graph.values());
     opsets.putAll(graph.opsets());
     metadata.putAll(graph.metadata());
+    graph.captures().forEach(this::capture);
   }
 
   public GraphEditor name(String newName) {
@@ -67,6 +70,13 @@ public final class GraphEditor {
   public GraphEditor input(Value value) {
     inputs.put(value.name(), value);
     taken.add(value.name());
+    return this;
+  }
+
+  /** Takes a value from the graph around this one, which is the body of a control-flow node. */
+  public GraphEditor capture(String value) {
+    captures.add(value);
+    taken.add(value);
     return this;
   }
 
@@ -203,9 +213,8 @@ public final class GraphEditor {
   public GraphEditor replaceUses(String from, String to, Predicate<Node> except) {
     for (int i = 0; i < nodes.size(); i++) {
       Node node = nodes.get(i);
-      if (node.inputs().contains(from) && !except.test(node)) {
-        nodes.set(
-            i, node.withInputs(node.inputs().stream().map(v -> v.equals(from) ? to : v).toList()));
+      if (node.uses().contains(from) && !except.test(node)) {
+        nodes.set(i, node.renamingUses(v -> v.equals(from) ? to : v));
       }
     }
     if (outputs.stream().anyMatch(v -> v.name().equals(from))) {
@@ -217,17 +226,9 @@ public final class GraphEditor {
   /** Gives value {@code to} the name {@code from} and the other way round, wherever they stand. */
   private void swapNames(String from, String to) {
     String spare = freshName(from + "_inner");
-    for (int i = 0; i < nodes.size(); i++) {
-      Node node = nodes.get(i);
-      nodes.set(
-          i,
-          node.withInputs(renamed(node.inputs(), from, spare, to))
-              .withOutputs(renamed(node.outputs(), from, spare, to)));
-    }
-  }
-
-  private static List<String> renamed(List<String> list, String from, String spare, String to) {
-    return list.stream().map(v -> v.equals(from) ? spare : v.equals(to) ? from : v).toList();
+    UnaryOperator<String> swap = v -> v.equals(from) ? spare : v.equals(to) ? from : v;
+    nodes.replaceAll(
+        node -> node.renamingUses(swap).withOutputs(node.outputs().stream().map(swap).toList()));
   }
 
   /** Removes nodes and initializers that no output needs. */
@@ -242,8 +243,7 @@ public final class GraphEditor {
       if (needed.add(value)) {
         Node node = producer.get(value);
         if (node != null) {
-          open.addAll(node.inputs());
-          node.attributes().values().forEach(a -> captured(a, open));
+          open.addAll(node.uses());
         }
       }
     }
@@ -252,22 +252,6 @@ public final class GraphEditor {
     tags.keySet().retainAll(initializers.keySet());
     trainable.retainAll(initializers.keySet());
     return this;
-  }
-
-  private static void captured(Attribute attribute, Deque<String> open) {
-    if (attribute instanceof Attribute.GraphValue body) {
-      captured(body.value(), open);
-    } else if (attribute instanceof Attribute.Graphs bodies) {
-      bodies.values().forEach(body -> captured(body, open));
-    }
-  }
-
-  private static void captured(Graph body, Deque<String> open) {
-    body.outputs().forEach(v -> open.add(v.name()));
-    for (Node node : body.nodes()) {
-      open.addAll(node.inputs());
-      node.attributes().values().forEach(a -> captured(a, open));
-    }
   }
 
   /** The new graph, its nodes sorted. */
@@ -282,7 +266,8 @@ public final class GraphEditor {
         trainable,
         values,
         opsets,
-        metadata);
+        metadata,
+        captures);
   }
 
   private List<Node> sorted() {
@@ -307,7 +292,7 @@ public final class GraphEditor {
         }
         boolean ready = true;
         state[top] = 1;
-        for (String input : uses(nodes.get(top))) {
+        for (String input : nodes.get(top).uses()) {
           Integer before = producer.get(input);
           if (before != null && state[before] != 2) {
             checkState(
@@ -327,11 +312,5 @@ public final class GraphEditor {
       }
     }
     return order;
-  }
-
-  private static List<String> uses(Node node) {
-    Deque<String> names = new ArrayDeque<>(node.inputs());
-    node.attributes().values().forEach(a -> captured(a, names));
-    return List.copyOf(names);
   }
 }

@@ -1,10 +1,12 @@
 package io.peft4j.graph;
 
 import io.peft4j.UnsupportedModelException;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,6 +52,27 @@ public record Node(
   /** Whether this is the named operator of ONNX's own set. */
   public boolean is(String operator) {
     return domain.isEmpty() && op.equals(operator);
+  }
+
+  /** Names of all values that the operation needs: its inputs and what its bodies capture. */
+  public List<String> uses() {
+    List<String> names = new ArrayList<>(inputs);
+    for (Attribute attribute : attributes.values()) {
+      attribute.graphs().forEach(body -> names.addAll(body.captures()));
+    }
+    return names;
+  }
+
+  /** The same operation with other names for the values it uses, in its bodies too. */
+  public Node renamingUses(UnaryOperator<String> rename) {
+    Node renamed = withInputs(inputs.stream().map(rename).toList());
+    if (attributes.values().stream().allMatch(a -> a.graphs().isEmpty())) {
+      return renamed;
+    }
+    Map<String, Attribute> bodies = new LinkedHashMap<>();
+    attributes.forEach(
+        (key, value) -> bodies.put(key, value.mapGraphs(body -> body.renamingCaptures(rename))));
+    return renamed.withAttributes(bodies);
   }
 
   /** The name of an input, or null where it is not given. */

@@ -6,6 +6,7 @@ import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.Program;
 import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.graph.Graph;
+import io.peft4j.loaders.GoldenCase;
 import java.io.IOException;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -15,10 +16,9 @@ class HuggingFaceNumbersTest {
   @ValueSource(
       strings = {"bert", "bert-token", "bert-model", "sharded-bert", "fp16-bert", "mlp784"})
   void everyOutputMatchesTheReference(String name) throws IOException {
-    FamilyCase family = FamilyCase.of(name);
+    GoldenCase family = GoldenCase.of("families", name);
     Graph graph = new HuggingFaceFormat().read(family.folder(), true).graph();
     try (Program program = TorchEngine.compile(graph, CompileOptions.evaluation())) {
-      System.out.println(name + family.errors(program));
       assertThat(family.errors(program)).allSatisfy((k, v) -> assertThat(v).isLessThan(1));
     }
   }

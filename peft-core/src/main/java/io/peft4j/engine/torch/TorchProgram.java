@@ -10,16 +10,14 @@ import ai.djl.nn.Block;
 import ai.djl.training.GradientCollector;
 import ai.djl.training.ParameterStore;
 import io.peft4j.PeftException;
+import io.peft4j.engine.DeclaredInputs;
 import io.peft4j.engine.Program;
 import io.peft4j.graph.Tensor;
-import io.peft4j.graph.Value;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * A graph compiled for PyTorch. Frozen weights stay in the memory that their tensors have, mapped
@@ -67,7 +65,7 @@ public final class TorchProgram implements Program {
 
   @Override
   public List<String> inputNames() {
-    return script.inputs().stream().map(Value::name).toList();
+    return declared().names();
   }
 
   @Override
@@ -118,44 +116,16 @@ public final class TorchProgram implements Program {
   }
 
   private NDList forward(NDManager step, Map<String, Tensor> inputs, boolean training) {
-    check(inputs.keySet());
     NDList arguments = new NDList();
-    for (Value input : script.inputs()) {
-      Tensor tensor = inputs.get(input.name());
-      if (tensor == null) {
-        throw new PeftException(missing(input.name()));
-      }
-      arguments.add(TorchTensors.share(step, checked(input, tensor)));
+    for (Tensor tensor : declared().inOrder(inputs)) {
+      arguments.add(TorchTensors.share(step, tensor));
     }
     arguments.addAll(fixedArguments);
     return block.forward(store, arguments, training);
   }
 
-  private void check(Set<String> given) {
-    Set<String> unknown = new TreeSet<>(given);
-    unknown.removeAll(inputNames());
-    if (!unknown.isEmpty()) {
-      throw new PeftException(
-          "model '%s' has no input '%s'; its inputs are %s"
-              .formatted(name, unknown.iterator().next(), String.join(", ", inputNames())));
-    }
-  }
-
-  private String missing(String input) {
-    return "model '%s' needs the input '%s'; its inputs are %s"
-        .formatted(name, input, String.join(", ", inputNames()));
-  }
-
-  private Tensor checked(Value input, Tensor tensor) {
-    int rank = input.shape() == null ? tensor.rank() : input.shape().size();
-    boolean convertible =
-        tensor.dtype().isFloat() && input.dtype() != null && input.dtype().isFloat();
-    if (tensor.rank() != rank || (tensor.dtype() != input.dtype() && !convertible)) {
-      throw new PeftException(
-          "input '%s' of model '%s' must be %s, was %s"
-              .formatted(input.name(), name, input, tensor));
-    }
-    return input.dtype() == null ? tensor : tensor.cast(input.dtype());
+  private DeclaredInputs declared() {
+    return new DeclaredInputs(name, script.inputs());
   }
 
   private Map<String, Tensor> results(NDList outputs) {

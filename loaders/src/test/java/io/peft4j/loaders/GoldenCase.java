@@ -1,4 +1,4 @@
-package io.peft4j.loaders.huggingface;
+package io.peft4j.loaders;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -11,13 +11,18 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** A golden case: a checkpoint, inputs, and what the reference library computes from them. */
-record FamilyCase(
+/** A golden case: a model, inputs, and what the reference library computes from them. */
+public record GoldenCase(
     Path folder, Map<String, Tensor> inputs, Map<String, Tensor> outputs, JsonNode meta) {
 
-  static FamilyCase of(String name) throws IOException {
-    Path folder = Path.of("src/test/resources/families", name);
-    return new FamilyCase(
+  /**
+   * Reads a case.
+   *
+   * @param kind {@code families} or {@code onnx}
+   */
+  public static GoldenCase of(String kind, String name) throws IOException {
+    Path folder = Path.of("src/test/resources", kind, name);
+    return new GoldenCase(
         folder,
         SafeTensors.read(folder.resolve("inputs.safetensors")).tensors(),
         SafeTensors.read(folder.resolve("outputs.safetensors")).tensors(),
@@ -28,7 +33,7 @@ record FamilyCase(
    * By how much a program's outputs are off, as a multiple of the tolerance, by name; all outputs
    * of the case are compared, at the positions that count.
    */
-  Map<String, Double> errors(Program program) {
+  public Map<String, Double> errors(Program program) {
     Map<String, Tensor> actual = program.run(inputs);
     Map<String, Double> errors = new TreeMap<>();
     outputs.forEach((name, expected) -> errors.put(name, error(name, expected, actual.get(name))));
