@@ -3,10 +3,19 @@ package io.peft4j.train;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.peft4j.engine.torch.TorchParameters;
+import io.peft4j.graph.Graph;
+import io.peft4j.site.LinearSite;
+import io.peft4j.site.Sites;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) as torch computes it: decay p ← p (1 − lr
@@ -59,16 +68,27 @@ public final class AdamW implements AutoCloseable {
     manager = NDManager.newBaseManager("PyTorch");
   }
 
-  /** The usual groups: no decay for biases and for what a normalisation scales. */
-  public static List<Group> groups(Set<String> names, double weightDecay) {
-    Set<String> plain =
-        names.stream()
-            .filter(
-                n -> n.endsWith("bias") || n.toLowerCase(java.util.Locale.ROOT).contains("norm"))
-            .collect(java.util.stream.Collectors.toSet());
-    Set<String> decayed = new java.util.HashSet<>(names);
-    decayed.removeAll(plain);
+  /**
+   * The usual groups of what trains in a graph: no decay for biases and for the weights of
+   * normalisations, known by their names (one that ends in {@code bias} or holds {@code norm}) or
+   * by their place in the graph.
+   */
+  public static List<Group> groups(Graph graph, double weightDecay) {
+    Set<String> structural = biasesAndNorms(Sites.of(graph));
+    Set<String> plain = new LinkedHashSet<>();
+    Set<String> decayed = new LinkedHashSet<>();
+    for (String name : graph.trainable()) {
+      boolean named = name.endsWith("bias") || name.toLowerCase(Locale.ROOT).contains("norm");
+      (named || structural.contains(name) ? plain : decayed).add(name);
+    }
     return List.of(new Group(decayed, 1, weightDecay), new Group(plain, 1, 0));
+  }
+
+  private static Set<String> biasesAndNorms(Sites sites) {
+    Stream<@Nullable String> biases = sites.linears().stream().map(LinearSite::bias);
+    Stream<@Nullable String> norms =
+        sites.norms().stream().flatMap(norm -> Stream.of(norm.weight(), norm.bias()));
+    return Stream.concat(biases, norms).filter(Objects::nonNull).collect(Collectors.toSet());
   }
 
   /** Changes every parameter of the groups by its gradient. */

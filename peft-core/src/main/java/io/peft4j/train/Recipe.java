@@ -11,8 +11,10 @@ import io.peft4j.task.Pooling;
  * @param learningRate the highest one
  * @param weightDecay of AdamW, not for biases and norms
  * @param schedule how the rate changes
- * @param warmupRatio the share of the steps over which the rate rises
+ * @param warmupRatio the share of the steps over which the rate rises; 0 where warmupSteps says it
+ * @param warmupSteps the number of steps over which the rate rises; 0 where warmupRatio says it
  * @param clipNorm the largest common norm of the gradients; 0 for no limit
+ * @param shuffle whether each epoch takes the rows in another order; otherwise as they stand
  * @param maxLength tokens of a text at most
  * @param pooling what a head that is added stands on
  * @param headDropout the dropout before a head that is added
@@ -25,7 +27,9 @@ public record Recipe(
     double weightDecay,
     Schedule schedule,
     double warmupRatio,
+    int warmupSteps,
     double clipNorm,
+    boolean shuffle,
     int maxLength,
     Pooling pooling,
     double headDropout,
@@ -44,6 +48,12 @@ public record Recipe(
     notNegative("weightDecay", weightDecay);
     notNegative("clipNorm", clipNorm);
     fraction("warmupRatio", warmupRatio);
+    atLeast("warmupSteps", warmupSteps, 0);
+    if (warmupRatio > 0 && warmupSteps > 0) {
+      throw new RecipeException(
+          "warmupRatio is %s and warmupSteps %d; give one of them only"
+              .formatted(warmupRatio, warmupSteps));
+    }
     fraction("headDropout", headDropout);
   }
 
@@ -65,6 +75,11 @@ public record Recipe(
     }
   }
 
+  /** How many of all steps the learning rate rises over. */
+  int warmup(int totalSteps) {
+    return warmupSteps > 0 ? warmupSteps : (int) Math.ceil(warmupRatio * totalSteps);
+  }
+
   /** A recipe that suits an adapter on a small encoder. */
   public static Recipe standard() {
     return builder().build();
@@ -82,7 +97,9 @@ public record Recipe(
     private double weightDecay = 0.01;
     private Schedule schedule = Schedule.LINEAR;
     private double warmupRatio = 0.1;
+    private int warmupSteps;
     private double clipNorm = 1.0;
+    private boolean shuffle = true;
     private int maxLength = 128;
     private Pooling pooling = Pooling.MEAN;
     private double headDropout = 0.1;
@@ -115,13 +132,27 @@ public record Recipe(
       return this;
     }
 
+    /** In place of {@link #optWarmupSteps}. */
     public Builder optWarmupRatio(double value) {
       warmupRatio = value;
+      warmupSteps = 0;
+      return this;
+    }
+
+    /** In place of {@link #optWarmupRatio}. */
+    public Builder optWarmupSteps(int value) {
+      warmupSteps = value;
+      warmupRatio = 0;
       return this;
     }
 
     public Builder optClipNorm(double value) {
       clipNorm = value;
+      return this;
+    }
+
+    public Builder optShuffle(boolean value) {
+      shuffle = value;
       return this;
     }
 
@@ -153,7 +184,9 @@ public record Recipe(
           weightDecay,
           schedule,
           warmupRatio,
+          warmupSteps,
           clipNorm,
+          shuffle,
           maxLength,
           pooling,
           headDropout,

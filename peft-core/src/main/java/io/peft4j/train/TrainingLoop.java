@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,10 +44,7 @@ final class TrainingLoop implements AutoCloseable {
         TorchEngine.compile(loss.attach(graph, logits), CompileOptions.forTraining(), parameters);
     evaluation = TorchEngine.compile(graph, CompileOptions.evaluation(), parameters);
     optimizer =
-        new AdamW(
-            parameters,
-            AdamW.groups(parameters.names(), recipe.weightDecay()),
-            AdamW.Settings.standard());
+        new AdamW(parameters, AdamW.groups(graph, recipe.weightDecay()), AdamW.Settings.standard());
   }
 
   /** Trains, and gives the best values by initializer with what happened. */
@@ -98,8 +96,8 @@ final class TrainingLoop implements AutoCloseable {
           "the loss is %s and the gradient norm %s at step %d; nothing was saved: lower the learning rate (it is %s) or look for wrong rows"
               .formatted(loss, norm, step + 1, recipe.learningRate()));
     }
-    int warmup = (int) Math.ceil(recipe.warmupRatio() * total);
-    double rate = recipe.learningRate() * recipe.schedule().factor(step, warmup, total);
+    double rate =
+        recipe.learningRate() * recipe.schedule().factor(step, recipe.warmup(total), total);
     optimizer.step(rate);
     parameters.zeroGradients();
     listener.onStep(new TrainingListener.Step(step, total, epoch, loss, rate, norm));
@@ -110,8 +108,11 @@ final class TrainingLoop implements AutoCloseable {
     return Evaluation.metrics(Evaluation.scores(evaluation, source, logits), source);
   }
 
-  /** A shuffle of 0 to size - 1 (Fisher and Yates). */
+  /** The rows of an epoch: as they stand, or shuffled (Fisher and Yates). */
   private int[] order(int size, int epoch) {
+    if (!recipe.shuffle()) {
+      return IntStream.range(0, size).toArray();
+    }
     SplittableRandom random = new SplittableRandom(mixed(recipe.seed(), ~epoch));
     int[] order = new int[size];
     for (int i = 0; i < size; i++) {
