@@ -34,6 +34,11 @@ public enum Loss {
   /** The name of the output that an attached loss gives. */
   public static final String OUTPUT = "loss";
 
+  /** Where there is one score for two classes: above this it means class 1. */
+  public double threshold() {
+    return this == BINARY_CROSS_ENTROPY ? 0 : 0.5; // the sigmoid of 0 is 0.5
+  }
+
   /**
    * The graph with this loss.
    *

@@ -52,11 +52,16 @@ public final class Evaluation {
    * 0.5.
    */
   public static long[] classes(float[][] scores) {
+    return classes(scores, 0.5);
+  }
+
+  /** As {@link #classes(float[][])}, where one score a row means class 1 above a threshold. */
+  public static long[] classes(float[][] scores, double threshold) {
     long[] classes = new long[scores.length];
     for (int i = 0; i < scores.length; i++) {
       float[] row = scores[i];
       if (row.length == 1) {
-        classes[i] = row[0] > 0.5f ? 1 : 0;
+        classes[i] = row[0] > threshold ? 1 : 0;
         continue;
       }
       for (int c = 1; c < row.length; c++) {
@@ -70,8 +75,13 @@ public final class Evaluation {
 
   /** Compares the most probable classes with the labels. */
   public static Metrics metrics(float[][] scores, BatchSource source) {
+    return metrics(scores, source, 0.5);
+  }
+
+  /** As {@link #metrics(float[][], BatchSource)}, with the threshold of a single score. */
+  public static Metrics metrics(float[][] scores, BatchSource source, double threshold) {
     long[] labels = IntStream.range(0, source.size()).mapToLong(source::label).toArray();
     int classes = Math.max(2, scores[0].length);
-    return Metrics.of(classes(scores), labels, classes);
+    return Metrics.of(classes(scores, threshold), labels, classes);
   }
 }

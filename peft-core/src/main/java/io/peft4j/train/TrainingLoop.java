@@ -26,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 final class TrainingLoop implements AutoCloseable {
   private final Recipe recipe;
   private final String logits;
+  private final Loss loss;
   private final TrainingListener listener;
   private final TorchParameters parameters;
   private final TorchProgram training;
@@ -35,6 +36,7 @@ final class TrainingLoop implements AutoCloseable {
   TrainingLoop(Graph graph, String logits, Loss loss, Recipe recipe, TrainingListener listener) {
     this.recipe = recipe;
     this.logits = logits;
+    this.loss = loss;
     this.listener = listener;
     if (graph.trainable().isEmpty()) {
       throw new PeftException("nothing in model '" + graph.name() + "' trains; attach an adapter");
@@ -105,7 +107,8 @@ final class TrainingLoop implements AutoCloseable {
   }
 
   private Metrics evaluate(BatchSource source) {
-    return Evaluation.metrics(Evaluation.scores(evaluation, source, logits), source);
+    return Evaluation.metrics(
+        Evaluation.scores(evaluation, source, logits), source, loss.threshold());
   }
 
   /** The rows of an epoch: as they stand, or shuffled (Fisher and Yates). */
