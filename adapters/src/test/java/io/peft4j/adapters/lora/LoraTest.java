@@ -2,25 +2,25 @@ package io.peft4j.adapters.lora;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.within;
 
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
+import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.Targets;
+import io.peft4j.adapters.FiniteDifferences;
 import io.peft4j.adapters.MethodCase;
-import io.peft4j.engine.CompileOptions;
-import io.peft4j.engine.torch.TorchParameters;
-import io.peft4j.engine.torch.TorchProgram;
-import io.peft4j.graph.DType;
-import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
+import io.peft4j.network.Activation;
+import io.peft4j.network.FeedForwardNetwork;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class LoraTest {
   @Test
@@ -33,59 +33,32 @@ class LoraTest {
   }
 
   @Test
-  void everyGradientAgreesWithFiniteDifferencesInDoublePrecision() {
-    MethodCase golden = MethodCase.peft("lora-ffn");
+  void gradientsOnATransformerAgreeWithFiniteDifferencesInDoublePrecision() {
     AdaptedModel adapted =
         MethodCase.bert()
             .attach(Lora.rank(2).on(Targets.allLinear()).modulesToSave(List.of("classifier")));
-    Graph graph = withRandomParameters(adapted);
-    CompileOptions options = CompileOptions.evaluation().withPrecision(DType.FLOAT64);
-    Map<String, Tensor> batch = golden.labelled();
-    try (TorchProgram program = MethodCase.withLoss(graph, options)) {
-      program.backward(batch, "loss");
-      TorchParameters parameters = program.parameters();
-      Random random = new Random(5);
-      for (String name : parameters.names()) {
-        Tensor start = parameters.value(name);
-        double[] gradient = parameters.gradient(name).toDoubles();
-        for (int probe = 0; probe < 4; probe++) {
-          int i = random.nextInt(gradient.length);
-          double slope =
-              (loss(program, name, start, i, 1e-5, batch)
-                      - loss(program, name, start, i, -1e-5, batch))
-                  / 2e-5;
-          assertThat(gradient[i]).as(name).isCloseTo(slope, within(1e-8 + 1e-6 * Math.abs(slope)));
-        }
-        parameters.set(name, start);
-      }
-    }
+    FiniteDifferences.checkSome(adapted, MethodCase.peft("lora-ffn").labelled(), 4);
   }
 
-  private static Graph withRandomParameters(AdaptedModel adapted) {
-    Random random = new Random(3);
-    var editor = adapted.graph().edit();
-    for (String name : adapted.graph().trainable()) {
-      Tensor start = adapted.graph().initializer(name);
-      float[] values = new float[(int) start.size()];
-      for (int i = 0; i < values.length; i++) {
-        values[i] = (float) (0.1 * random.nextGaussian());
-      }
-      editor.initializer(name, Tensor.ofFloats(start.shape(), values));
+  @ParameterizedTest
+  @EnumSource(Activation.class)
+  void everyGradientOnATwoLayerNetworkAgreesWithFiniteDifferencesInDoublePrecision(
+      Activation activation) {
+    PretrainedModel network =
+        FeedForwardNetwork.builder().input(6).hidden(5, activation).output(3).seed(4).build();
+    AdaptedModel adapted = network.attach(Lora.rank(2).on(Targets.named(List.of("0", "2"))));
+    Random random = new Random(8);
+    float[] rows = new float[4 * 6];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = (float) random.nextGaussian();
     }
-    return editor.build();
-  }
-
-  private static double loss(
-      TorchProgram program,
-      String name,
-      Tensor start,
-      int index,
-      double step,
-      Map<String, Tensor> batch) {
-    double[] values = start.toDoubles();
-    values[index] += step;
-    program.parameters().set(name, Tensor.ofDoubles(start.shape(), values));
-    return program.run(batch).get("loss").item();
+    FiniteDifferences.checkAll(
+        adapted,
+        Map.of(
+            "input",
+            Tensor.ofFloats(new long[] {4, 6}, rows),
+            "labels",
+            Tensor.vector(2, 0, 1, 2)));
   }
 
   @Test
