@@ -73,7 +73,7 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
     GraphEditor editor = graph.edit().tagging(TAG);
     editor.initializer(WEIGHT, Tensor.ofFloats(new long[] {labels, hidden}, start)).train(WEIGHT);
     editor.initializer(BIAS, Tensor.ofFloats(new long[] {labels}, new float[labels])).train(BIAS);
-    String pooled = pool(editor, graph, features.name());
+    String pooled = pooling.attach(editor, graph, features.name());
     if (dropout > 0) {
       String ratio = editor.constant("/pooling/ratio", Tensor.scalar((float) dropout));
       pooled = editor.node("/dropout/Dropout", "Dropout", List.of(pooled, ratio));
@@ -92,31 +92,5 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
     editor.clearOutputs();
     outputs.forEach(editor::output);
     return editor.build();
-  }
-
-  private String pool(GraphEditor editor, Graph graph, String features) {
-    boolean masked = graph.inputs().stream().anyMatch(v -> v.name().equals("attention_mask"));
-    if (pooling == Pooling.CLS) {
-      String first = editor.constant("/pooling/first", Tensor.scalar(0L));
-      return editor.node(
-          "/pooling/Gather", "Gather", List.of(features, first), Map.of("axis", Attribute.of(1L)));
-    }
-    String axis = editor.constant("/pooling/axis", Tensor.vector(1));
-    Map<String, Attribute> drop = Map.of("keepdims", Attribute.of(0L));
-    if (!masked) {
-      return editor.node("/pooling/ReduceMean", "ReduceMean", List.of(features, axis), drop);
-    }
-    String last = editor.constant("/pooling/last", Tensor.vector(-1));
-    String mask =
-        editor.node(
-            "/pooling/Cast",
-            "Cast",
-            List.of("attention_mask"),
-            Map.of("to", Attribute.of((long) DType.FLOAT32.onnxCode())));
-    String column = editor.node("/pooling/Unsqueeze", "Unsqueeze", List.of(mask, last));
-    String kept = editor.node("/pooling/Mul", "Mul", List.of(features, column));
-    String sum = editor.node("/pooling/ReduceSum", "ReduceSum", List.of(kept, axis), drop);
-    String count = editor.node("/pooling/ReduceSum_1", "ReduceSum", List.of(column, axis), drop);
-    return editor.node("/pooling/Div", "Div", List.of(sum, count));
   }
 }
