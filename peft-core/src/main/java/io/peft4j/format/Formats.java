@@ -57,6 +57,11 @@ public final class Formats {
         AdapterFormat.class, test, "no adapter format can hold the method " + method, "adapters");
   }
 
+  /** What reads and writes files of tensors. */
+  public static TensorFiles tensorFiles() {
+    return find(TensorFiles.class, files -> true, "", "loaders");
+  }
+
   private static <T> T find(Class<T> kind, Predicate<T> test, String otherwise, String module) {
     List<T> all = ServiceLoader.load(kind).stream().map(ServiceLoader.Provider::get).toList();
     if (all.isEmpty()) {

@@ -3,7 +3,7 @@ package io.peft4j.graph;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Prints a graph as text. */
+/** Prints a graph as text, the same graph always as the same text. */
 final class GraphText {
   private GraphText() {}
 
@@ -30,6 +30,7 @@ final class GraphText {
   private static String node(Node node) {
     String attributes =
         node.attributes().entrySet().stream()
+            .sorted(Map.Entry.comparingByKey())
             .map(GraphText::attribute)
             .collect(Collectors.joining(", "));
     return String.join(", ", node.outputs())

@@ -2,11 +2,15 @@ package io.peft4j.train;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.peft4j.CheckpointFormatException;
 import io.peft4j.engine.torch.TorchParameters;
+import io.peft4j.engine.torch.TorchTensors;
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.Tensor;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -44,14 +48,41 @@ public final class AdamW implements AutoCloseable {
     }
   }
 
+  /**
+   * What the optimiser has noted so far.
+   *
+   * @param moments {@code first.NAME} and {@code second.NAME} for each parameter
+   * @param steps done for each parameter
+   */
+  record State(Map<String, Tensor> moments, Map<String, Integer> steps) {
+    private static final String FIRST = "first.";
+    private static final String SECOND = "second.";
+
+    /** Tensors of the types and shapes that the moments of parameters have. */
+    static Map<String, Tensor> shapes(Map<String, Tensor> parameters) {
+      Map<String, Tensor> shapes = new LinkedHashMap<>();
+      parameters.forEach((name, tensor) -> shapes.put(FIRST + name, tensor));
+      parameters.forEach((name, tensor) -> shapes.put(SECOND + name, tensor));
+      return shapes;
+    }
+  }
+
   private static final class Moments {
     private final NDArray first;
     private final NDArray second;
     private int steps;
 
-    Moments(NDArray like, NDManager manager) {
-      first = manager.zeros(like.getShape(), like.getDataType());
-      second = manager.zeros(like.getShape(), like.getDataType());
+    Moments(NDArray first, NDArray second, int steps) {
+      this.first = first;
+      this.second = second;
+      this.steps = steps;
+    }
+
+    static Moments zero(NDArray like, NDManager manager) {
+      return new Moments(
+          manager.zeros(like.getShape(), like.getDataType()),
+          manager.zeros(like.getShape(), like.getDataType()),
+          0);
     }
   }
 
@@ -106,7 +137,7 @@ public final class AdamW implements AutoCloseable {
     NDArray parameter = parameters.array(name);
     NDArray gradient = parameter.getGradient();
     gradient.attach(scratch);
-    Moments state = moments.computeIfAbsent(name, key -> new Moments(parameter, manager));
+    Moments state = moments.computeIfAbsent(name, key -> Moments.zero(parameter, manager));
     state.steps++;
     if (decay != 0) {
       parameter.muli(1 - rate * decay);
@@ -121,6 +152,38 @@ public final class AdamW implements AutoCloseable {
     NDArray change = state.first.mul(rate / (1 - Math.pow(settings.beta1(), state.steps)));
     change.attach(scratch);
     parameter.subi(change.divi(denominator));
+  }
+
+  /** A copy of what was noted. */
+  State state() {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    Map<String, Integer> steps = new LinkedHashMap<>();
+    for (String name : parameters.names()) {
+      Moments state = moments.get(name);
+      if (state != null) {
+        tensors.put(State.FIRST + name, TorchTensors.tensor(state.first));
+        tensors.put(State.SECOND + name, TorchTensors.tensor(state.second));
+        steps.put(name, state.steps);
+      }
+    }
+    return new State(tensors, steps);
+  }
+
+  /** Goes on from what was noted before. */
+  void restore(State state) {
+    for (String name : parameters.names()) {
+      Tensor first = state.moments().get(State.FIRST + name);
+      Tensor second = state.moments().get(State.SECOND + name);
+      Integer steps = state.steps().get(name);
+      if (first == null || second == null || steps == null) {
+        throw new CheckpointFormatException(
+            "the training state lacks the moments of '" + name + "'; start without resuming");
+      }
+      moments.put(
+          name,
+          new Moments(
+              TorchTensors.copy(manager, first), TorchTensors.copy(manager, second), steps));
+    }
   }
 
   @Override

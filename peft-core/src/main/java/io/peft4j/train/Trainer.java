@@ -2,6 +2,7 @@ package io.peft4j.train;
 
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
+import io.peft4j.RecipeException;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
 import io.peft4j.data.TextBatches;
@@ -11,6 +12,7 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.Value;
 import io.peft4j.task.Loss;
 import io.peft4j.task.PooledHead;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -20,18 +22,54 @@ public final class Trainer {
   private final Recipe recipe;
   private final TrainingListener listener;
 
-  private Trainer(Recipe recipe, TrainingListener listener) {
+  private final @Nullable Path stateFolder;
+  private final int stateSteps;
+  private final boolean resumes;
+
+  private Trainer(
+      Recipe recipe,
+      TrainingListener listener,
+      @Nullable Path stateFolder,
+      int stateSteps,
+      boolean resumes) {
     this.recipe = recipe;
     this.listener = listener;
+    this.stateFolder = stateFolder;
+    this.stateSteps = stateSteps;
+    this.resumes = resumes;
   }
 
   public static Trainer with(Recipe recipe) {
-    return new Trainer(recipe, TrainingListener.NONE);
+    return new Trainer(recipe, TrainingListener.NONE, null, 0, false);
   }
 
   /** The same trainer, reporting to a listener. */
   public Trainer listening(TrainingListener newListener) {
-    return new Trainer(recipe, newListener);
+    return new Trainer(recipe, newListener, stateFolder, stateSteps, resumes);
+  }
+
+  /**
+   * The same trainer, which writes what it needs to be resumed into a folder after each epoch; only
+   * the newest state is kept.
+   *
+   * @param everySteps a state is also written after each of so many steps; 0 for epochs only
+   */
+  public Trainer checkpointing(Path folder, int everySteps) {
+    if (everySteps < 0) {
+      throw new RecipeException("everySteps must not be negative, was " + everySteps);
+    }
+    return new Trainer(recipe, listener, folder, everySteps, false);
+  }
+
+  /**
+   * As {@link #checkpointing}, and the training goes on from the newest state in the folder. On the
+   * same machine the values, losses and metrics are bit for bit those of a training that never
+   * stopped. Fitting fails if there is no state, or if recipe, model or data differ from those that
+   * the state was written with.
+   */
+  public Trainer resuming(Path folder, int everySteps) {
+    Trainer writing = checkpointing(folder, everySteps);
+    return new Trainer(recipe, listener, folder, writing.stateSteps, true);
   }
 
   /**
@@ -80,7 +118,17 @@ public final class Trainer {
       Loss loss,
       String logits) {
     try (TrainingLoop loop = new TrainingLoop(model.graph(), logits, loss, recipe, listener)) {
-      TrainingLoop.Outcome outcome = loop.run(train, validation);
+      TrainingStates states = null;
+      if (stateFolder != null) {
+        states =
+            new TrainingStates(
+                stateFolder,
+                RunIdentity.of(recipe, model.graph(), logits, loss, train, validation));
+      }
+      if (states != null && resumes) {
+        loop.resume(states);
+      }
+      TrainingLoop.Outcome outcome = loop.run(train, validation, states, stateSteps);
       model.update(outcome.values());
       return outcome.result();
     }

@@ -11,9 +11,7 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.Loss;
 import io.peft4j.task.Metrics;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.List;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -32,6 +30,9 @@ final class TrainingLoop implements AutoCloseable {
   private final TorchProgram training;
   private final TorchProgram evaluation;
   private final AdamW optimizer;
+  private Progress progress = Progress.START;
+  private Map<String, Tensor> best = Map.of();
+  private double secondsBefore;
 
   TrainingLoop(Graph graph, String logits, Loss loss, Recipe recipe, TrainingListener listener) {
     this.recipe = recipe;
@@ -49,61 +50,92 @@ final class TrainingLoop implements AutoCloseable {
         new AdamW(parameters, AdamW.groups(graph, recipe.weightDecay()), AdamW.Settings.standard());
   }
 
-  /** Trains, and gives the best values by initializer with what happened. */
+  /** The best values by initializer, and what happened. */
   record Outcome(Map<String, Tensor> values, TrainingResult result) {}
 
-  Outcome run(BatchSource train, @Nullable BatchSource validation) {
+  /** Goes on where a training of the same kind stopped. */
+  void resume(TrainingStates states) {
+    TrainingState state = states.newest(parameters.values());
+    progress = state.progress();
+    secondsBefore = state.seconds();
+    state.values().forEach(parameters::set);
+    optimizer.restore(state.optimizer());
+    best = state.best();
+  }
+
+  /**
+   * Trains to the end.
+   *
+   * @param states where to write states; null for nowhere
+   * @param everySteps a state is written after each of so many steps, and after each epoch; 0 for
+   *     epochs only
+   */
+  Outcome run(
+      BatchSource train,
+      @Nullable BatchSource validation,
+      @Nullable TrainingStates states,
+      int everySteps) {
     long start = System.nanoTime();
     int stepsPerEpoch = (train.size() + recipe.batchSize() - 1) / recipe.batchSize();
     int total = stepsPerEpoch * recipe.epochs();
-    List<TrainingResult.Epoch> epochs = new ArrayList<>();
-    Map<String, Tensor> best = new LinkedHashMap<>();
-    int bestEpoch = 0;
-    double bestAccuracy = -1;
-    for (int epoch = 0; epoch < recipe.epochs(); epoch++) {
-      double loss = epoch(train, epoch, stepsPerEpoch, total);
-      Metrics metrics = validation == null ? null : evaluate(validation);
-      listener.onEpoch(epoch, loss, metrics);
-      epochs.add(new TrainingResult.Epoch(loss, metrics));
-      if (metrics == null || metrics.accuracy() > bestAccuracy) {
-        bestAccuracy = metrics == null ? -1 : metrics.accuracy();
-        bestEpoch = epoch;
-        best = parameters.values();
+    while (progress.epochs().size() < recipe.epochs()) {
+      int epoch = progress.epochs().size();
+      int[] order = order(train.size(), epoch);
+      for (int i = progress.step() - epoch * stepsPerEpoch; i < stepsPerEpoch; i++) {
+        int from = i * recipe.batchSize();
+        int to = Math.min(order.length, from + recipe.batchSize());
+        TrainingListener.Step step =
+            step(train.batch(Arrays.copyOfRange(order, from, to)), epoch, progress.step(), total);
+        progress = progress.stepped(step.loss());
+        if (everySteps > 0 && progress.step() % everySteps == 0 && i + 1 < stepsPerEpoch) {
+          save(states, start);
+        }
+        listener.onStep(step);
       }
+      finishEpoch(epoch, progress.lossSum() / stepsPerEpoch, validation);
+      save(states, start);
     }
-    double seconds = (System.nanoTime() - start) / 1e9;
-    return new Outcome(best, new TrainingResult(epochs, bestEpoch, total, seconds));
+    return new Outcome(
+        best, new TrainingResult(progress.epochs(), progress.bestEpoch(), total, seconds(start)));
   }
 
-  private double epoch(BatchSource train, int epoch, int stepsPerEpoch, int total) {
-    int[] order = order(train.size(), epoch);
-    double sum = 0;
-    for (int i = 0; i < stepsPerEpoch; i++) {
-      int from = i * recipe.batchSize();
-      int to = Math.min(order.length, from + recipe.batchSize());
-      int[] rows = java.util.Arrays.copyOfRange(order, from, to);
-      sum += step(train.batch(rows), epoch, epoch * stepsPerEpoch + i, total);
+  private void finishEpoch(int epoch, double meanLoss, @Nullable BatchSource validation) {
+    Metrics metrics = validation == null ? null : evaluate(validation);
+    listener.onEpoch(epoch, meanLoss, metrics);
+    progress = progress.finished(meanLoss, metrics);
+    if (progress.bestEpoch() == epoch) {
+      best = parameters.values();
     }
-    return sum / stepsPerEpoch;
+  }
+
+  private void save(@Nullable TrainingStates states, long start) {
+    if (states != null) {
+      states.write(
+          new TrainingState(
+              progress, seconds(start), parameters.values(), optimizer.state(), best));
+    }
+  }
+
+  private double seconds(long start) {
+    return secondsBefore + (System.nanoTime() - start) / 1e9;
   }
 
   /** One optimiser step: forward, backward, clip, update. */
-  private double step(Map<String, Tensor> batch, int epoch, int step, int total) {
+  private TrainingListener.Step step(Map<String, Tensor> batch, int epoch, int step, int total) {
     TorchEngine.seed(mixed(recipe.seed(), step));
     Tensor lossTensor = training.backward(batch, Loss.OUTPUT).get(Loss.OUTPUT);
     double loss = lossTensor == null ? Double.NaN : lossTensor.item();
     double norm = GradientNorm.clip(parameters, recipe.clipNorm());
     if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
       throw new PeftException(
-          "the loss is %s and the gradient norm %s at step %d; nothing was saved: lower the learning rate (it is %s) or look for wrong rows"
+          "the loss is %s and the gradient norm %s at step %d; the model is as it was: lower the learning rate (it is %s) or look for wrong rows"
               .formatted(loss, norm, step + 1, recipe.learningRate()));
     }
     double rate =
         recipe.learningRate() * recipe.schedule().factor(step, recipe.warmup(total), total);
     optimizer.step(rate);
     parameters.zeroGradients();
-    listener.onStep(new TrainingListener.Step(step, total, epoch, loss, rate, norm));
-    return loss;
+    return new TrainingListener.Step(step, total, epoch, loss, rate, norm);
   }
 
   private Metrics evaluate(BatchSource source) {

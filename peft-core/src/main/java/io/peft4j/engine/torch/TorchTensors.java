@@ -13,7 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /** Moves tensors between our memory and torch's. */
-final class TorchTensors {
+public final class TorchTensors {
   private TorchTensors() {}
 
   /**
@@ -46,7 +46,7 @@ final class TorchTensors {
   }
 
   /** An array over a copy of the tensor, which may be written to. */
-  static NDArray copy(NDManager manager, Tensor tensor) {
+  public static NDArray copy(NDManager manager, Tensor tensor) {
     ByteBuffer own = Tensor.allocate(tensor.byteSize());
     own.put(tensor.data()).flip();
     return array(manager, tensor, own);
@@ -95,7 +95,7 @@ final class TorchTensors {
   }
 
   /** A copy of an array's content. */
-  static Tensor tensor(NDArray array) {
+  public static Tensor tensor(NDArray array) {
     DType dtype = dtype(array.getDataType());
     long[] shape = array.getShape().getShape();
     ByteBuffer data = array.toByteBuffer();

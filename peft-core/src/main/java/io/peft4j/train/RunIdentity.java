@@ -1,0 +1,67 @@
+package io.peft4j.train;
+
+import com.google.common.hash.Hasher;
+import com.google.common.hash.Hashing;
+import io.peft4j.data.BatchSource;
+import io.peft4j.graph.Graph;
+import io.peft4j.task.Loss;
+import java.nio.charset.StandardCharsets;
+import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What must be the same where a training goes on as where it stopped.
+ *
+ * @param model a hash of the graph and of every weight that does not train
+ * @param output the name of the output that the loss judges
+ * @param trainingData a hash of the lengths and labels of the rows
+ * @param validationData likewise; null if nothing is validated
+ */
+record RunIdentity(
+    Recipe recipe,
+    String model,
+    String output,
+    Loss loss,
+    String trainingData,
+    @Nullable String validationData) {
+
+  static RunIdentity of(
+      Recipe recipe,
+      Graph graph,
+      String output,
+      Loss loss,
+      BatchSource train,
+      @Nullable BatchSource validation) {
+    return new RunIdentity(
+        recipe,
+        hash(graph),
+        output,
+        loss,
+        hash(train),
+        validation == null ? null : hash(validation));
+  }
+
+  private static String hash(Graph graph) {
+    Hasher hasher = Hashing.sha256().newHasher();
+    hasher.putString(graph.toText(), StandardCharsets.UTF_8);
+    graph
+        .initializers()
+        .forEach(
+            (name, tensor) -> {
+              if (!graph.trainable().contains(name)) {
+                CRC32C sum = new CRC32C(); // fast enough for gigabytes of weights
+                sum.update(tensor.data());
+                hasher.putLong(sum.getValue());
+              }
+            });
+    return hasher.hash().toString();
+  }
+
+  private static String hash(BatchSource rows) {
+    Hasher hasher = Hashing.sha256().newHasher();
+    for (int row = 0; row < rows.size(); row++) {
+      hasher.putInt(rows.length(row)).putLong(rows.label(row));
+    }
+    return hasher.hash().toString();
+  }
+}
