@@ -51,6 +51,9 @@ public record Graph(
    */
   public static final String OWN_DOMAIN = "io.peft4j";
 
+  /** The names of constants that a builder makes, which stand in no checkpoint, begin so. */
+  public static final String CONSTANT = "constant::";
+
   /**
    * @throws CheckpointFormatException if a value is used before it is made or made twice, or an
    *     output is not made
@@ -123,12 +126,21 @@ public record Graph(
     return tensor;
   }
 
-  /** How many numbers the floating-point initializers hold. */
+  /**
+   * Names of the initializers that are weights: floating point, with at least one axis, and none of
+   * a builder's constants.
+   */
+  public List<String> parameters() {
+    return initializers.entrySet().stream()
+        .filter(e -> e.getValue().dtype().isFloat() && e.getValue().rank() > 0)
+        .map(Map.Entry::getKey)
+        .filter(key -> !key.startsWith(CONSTANT))
+        .toList();
+  }
+
+  /** How many numbers the weights hold. */
   public long parameterCount() {
-    return initializers.values().stream()
-        .filter(t -> t.dtype().isFloat())
-        .mapToLong(Tensor::size)
-        .sum();
+    return parameters().stream().mapToLong(key -> initializer(key).size()).sum();
   }
 
   /** How many numbers training changes. */

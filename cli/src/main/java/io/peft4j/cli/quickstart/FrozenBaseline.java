@@ -60,8 +60,7 @@ final class FrozenBaseline {
             .attach(new WholeModel());
     Trainer.with(LINEAR)
         .fit(classifier, trainRows, null, Loss.CROSS_ENTROPY, FeedForwardNetwork.LOGITS);
-    try (Program program =
-        TorchEngine.compile(classifier.graph(), CompileOptions.evaluation())) {
+    try (Program program = TorchEngine.compile(classifier.graph(), CompileOptions.evaluation())) {
       float[][] scores = Evaluation.scores(program, testRows, FeedForwardNetwork.LOGITS);
       return Evaluation.metrics(scores, testRows).accuracy();
     }

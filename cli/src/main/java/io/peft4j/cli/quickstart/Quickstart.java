@@ -53,9 +53,6 @@ final class Quickstart {
     this.listener = listener;
   }
 
-  /** Scores of every test row, [rows][labels], in each of the forms that must agree. */
-  private record Scores(float[][] adapted, float[][] merged, float[][] exported) {}
-
   /** Does the job and writes the run folder, whole or not at all. */
   QuickstartReport run(Path output) {
     long start = System.nanoTime();
@@ -70,11 +67,13 @@ final class Quickstart {
         double baseline = FrozenBaseline.accuracy(base, tokenizer, train, test, labels);
         progress.accept(
             "training LoRA (r %d) on %d feed-forward blocks with %d tickets in %d classes"
-                .formatted(
-                    RANK, base.sites().feedForwards().size(), train.size(), labels.size()));
-        AdaptedModel adapted = base.attach(Lora.rank(RANK).on(Targets.feedForward()), RECIPE.seed());
-        TrainingResult training = Trainer.with(RECIPE).listening(listener).fit(adapted, train, null);
-        progress.accept("merging, exporting, and judging each form on %d tickets".formatted(test.size()));
+                .formatted(RANK, base.sites().feedForwards().size(), train.size(), labels.size()));
+        AdaptedModel adapted =
+            base.attach(Lora.rank(RANK).on(Targets.feedForward()), RECIPE.seed());
+        TrainingResult training =
+            Trainer.with(RECIPE).listening(listener).fit(adapted, train, null);
+        progress.accept(
+            "merging, exporting, and judging each form on %d tickets".formatted(test.size()));
         MergedModel merged = adapted.merge();
         BatchSource rows =
             new TextBatches(
@@ -84,18 +83,10 @@ final class Quickstart {
             output,
             folder -> {
               adapted.save(folder.resolve("adapter"));
-              Scores scores = exported(adapted, merged, files, rows, folder);
+              TestScores scores = exported(adapted, merged, files, rows, folder);
               report[0] =
                   QuickstartReport.of(
-                      baseline,
-                      accuracy(scores.adapted(), rows),
-                      accuracy(scores.merged(), rows),
-                      accuracy(scores.exported(), rows),
-                      new float[][][] {scores.adapted(), scores.merged(), scores.exported()},
-                      adapted.graph(),
-                      training.seconds(),
-                      (System.nanoTime() - start) / 1e9,
-                      folder);
+                      baseline, scores, adapted.graph(), training.seconds(), start, folder);
               new ObjectMapper()
                   .writerWithDefaultPrettyPrinter()
                   .writeValue(folder.resolve("metrics.json").toFile(), report[0].metrics());
@@ -105,7 +96,7 @@ final class Quickstart {
     }
   }
 
-  private static Scores exported(
+  private static TestScores exported(
       AdaptedModel adapted, MergedModel merged, EmbeddedModel files, BatchSource rows, Path folder)
       throws IOException {
     Path file = folder.resolve("model.onnx");
@@ -113,7 +104,8 @@ final class Quickstart {
     ServingFiles.textClassification(
         folder, merged.model().graph(), merged.labels(), files.tokenizer(), RECIPE.maxLength());
     try (Program runtime = InferenceEngines.named(InferenceEngines.ONNX_RUNTIME).open(file)) {
-      return new Scores(
+      return new TestScores(
+          rows,
           scores(adapted.graph(), rows),
           scores(merged.model().graph(), rows),
           Evaluation.scores(runtime, rows, PooledHead.LOGITS));
@@ -124,9 +116,5 @@ final class Quickstart {
     try (Program program = TorchEngine.compile(graph, CompileOptions.evaluation())) {
       return Evaluation.scores(program, rows, PooledHead.LOGITS);
     }
-  }
-
-  private static double accuracy(float[][] scores, BatchSource rows) {
-    return Evaluation.metrics(scores, rows).accuracy();
   }
 }

@@ -20,46 +20,33 @@ record QuickstartReport(
     QuickstartMetrics metrics, double adaptedToExported, long adapterBytes, long modelBytes) {
 
   /**
-   * @param forms the scores of the adapted, the merged and the exported model, in this order
+   * @param baseline accuracy without an adapter
+   * @param startNanos when the job began, by {@link System#nanoTime}
    * @param folder the run folder, with adapter and model written
    */
   static QuickstartReport of(
       double baseline,
-      double adapted,
-      double merged,
-      double exported,
-      float[][][] forms,
+      TestScores scores,
       Graph graph,
       double trainSeconds,
-      double totalSeconds,
+      long startNanos,
       Path folder)
       throws IOException {
     return new QuickstartReport(
         new QuickstartMetrics(
             baseline,
-            adapted,
-            merged,
-            exported,
-            largestDifference(forms[0], forms[1]),
-            largestDifference(forms[1], forms[2]),
+            scores.accuracy(scores.adapted()),
+            scores.accuracy(scores.merged()),
+            scores.accuracy(scores.exported()),
+            TestScores.largestDifference(scores.adapted(), scores.merged()),
+            TestScores.largestDifference(scores.merged(), scores.exported()),
             graph.trainableCount(),
             graph.parameterCount(),
             trainSeconds,
-            totalSeconds),
-        largestDifference(forms[0], forms[2]),
+            (System.nanoTime() - startNanos) / 1e9),
+        TestScores.largestDifference(scores.adapted(), scores.exported()),
         bytes(folder.resolve("adapter")),
         Files.size(folder.resolve("model.onnx")));
-  }
-
-  private static double largestDifference(float[][] left, float[][] right) {
-    double worst = 0;
-    for (int row = 0; row < left.length; row++) {
-      for (int i = 0; i < left[row].length; i++) {
-        double difference = Math.abs((double) left[row][i] - right[row][i]);
-        worst = Double.isNaN(difference) ? Double.NaN : Math.max(worst, difference);
-      }
-    }
-    return worst;
   }
 
   private static long bytes(Path folder) throws IOException {

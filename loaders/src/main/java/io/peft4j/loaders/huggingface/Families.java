@@ -31,6 +31,10 @@ final class Families {
     config.rejectUnknown();
     blocks.editor().metadata("architecture", architecture);
     blocks.editor().metadata("model_type", family.modelType());
+    String problem = config.text("problem_type", "");
+    if (!problem.isEmpty()) {
+      blocks.editor().metadata("problem_type", problem);
+    }
     return blocks.build();
   }
 

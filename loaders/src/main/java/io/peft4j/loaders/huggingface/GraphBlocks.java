@@ -20,8 +20,6 @@ import java.util.Set;
  * Everything computes in float32; weights keep the type they are stored in.
  */
 final class GraphBlocks {
-  /** Stands before the names of initializers that are no weights. */
-  static final String CONSTANT = "constant::";
 
   private final GraphEditor editor;
   private final Weights weights;
@@ -121,7 +119,8 @@ final class GraphBlocks {
 
   /** Adds a constant that belongs to a module; gives its name. */
   String constant(String module, String what, Tensor tensor) {
-    return editor.constant(CONSTANT + (module.isEmpty() ? what : module + "." + what), tensor);
+    return editor.constant(
+        Graph.CONSTANT + (module.isEmpty() ? what : module + "." + what), tensor);
   }
 
   /** A weight as float32; gives the value. */

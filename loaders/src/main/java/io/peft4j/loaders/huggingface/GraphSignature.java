@@ -48,7 +48,7 @@ final class GraphSignature {
   }
 
   private static List<Object> leaf(String name, Tensor tensor) {
-    return name.startsWith(GraphBlocks.CONSTANT)
+    return name.startsWith(Graph.CONSTANT)
         ? List.of("constant", tensor.toString(), Arrays.toString(tensor.toDoubles()))
         : List.of("weight", name);
   }
@@ -59,7 +59,7 @@ final class GraphSignature {
         && node.intAttribute("to", 0) == DType.FLOAT32.onnxCode()
         && input != null
         && graph.initializers().containsKey(input)
-        && !input.startsWith(GraphBlocks.CONSTANT);
+        && !input.startsWith(Graph.CONSTANT);
   }
 
   private List<Object> form(Node node, int output) {

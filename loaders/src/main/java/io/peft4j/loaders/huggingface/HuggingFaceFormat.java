@@ -140,7 +140,7 @@ public final class HuggingFaceFormat implements ModelFormat {
         .initializers()
         .forEach(
             (name, tensor) -> {
-              if (name.startsWith(GraphBlocks.CONSTANT)) {
+              if (name.startsWith(Graph.CONSTANT)) {
                 return;
               }
               Tensor old = weights.get(name);

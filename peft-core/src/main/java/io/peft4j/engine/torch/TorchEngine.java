@@ -3,7 +3,11 @@ package io.peft4j.engine.torch;
 import ai.djl.engine.Engine;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.passes.Fusion;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 
 /** Compiles graphs for PyTorch. */
 public final class TorchEngine {
@@ -41,6 +45,17 @@ public final class TorchEngine {
       Graph graph, CompileOptions options, TorchParameters parameters, boolean owns) {
     TorchCompiler.Script script = TorchCompiler.compile(Fusion.apply(graph), options);
     return new TorchProgram(graph.name(), script, parameters, owns);
+  }
+
+  /** One node of each operator of a graph that this engine has no lowering for. */
+  public static List<Node> missing(Graph graph) {
+    Map<String, Node> missing = new LinkedHashMap<>();
+    for (Node node : Fusion.apply(graph).nodes()) {
+      if (Lowerings.find(node) == null && !node.is("Constant")) {
+        missing.putIfAbsent(node.domain() + "::" + node.op(), node);
+      }
+    }
+    return List.copyOf(missing.values());
   }
 
   /** The TorchScript source that a graph compiles to; for debugging. */

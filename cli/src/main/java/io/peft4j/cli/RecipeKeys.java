@@ -1,0 +1,259 @@
+package io.peft4j.cli;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.TextNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import io.peft4j.PeftException;
+import io.peft4j.RecipeException;
+import io.peft4j.adapter.NearestNames;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The keys of a recipe file, sections and names joined by dots, each with its value and where it
+ * stands. Every error names that place.
+ */
+final class RecipeKeys {
+  private static final ObjectMapper YAML =
+      new ObjectMapper(
+          YAMLFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build());
+
+  /**
+   * One key's value.
+   *
+   * @param place the file and line, or the option, that it was given in
+   */
+  private record Entry(JsonNode value, String place) {}
+
+  private final Path file;
+  private final Map<String, Entry> entries = new LinkedHashMap<>();
+
+  private RecipeKeys(Path file) {
+    this.file = file;
+  }
+
+  /**
+   * Reads a file.
+   *
+   * @param allowed every key that may occur; a value may itself be a list or a map
+   * @param settings {@code key=value} that take the place of the file's
+   * @throws RecipeException if the file is no YAML, or a key is unknown or given twice
+   */
+  static RecipeKeys read(Path file, Collection<String> allowed, List<String> settings) {
+    RecipeKeys keys = new RecipeKeys(file);
+    if (!Files.isRegularFile(file)) {
+      throw new PeftException("recipe " + file + " does not exist; check the path");
+    }
+    try (JsonParser parser = YAML.createParser(file.toFile())) {
+      if (parser.nextToken() != JsonToken.START_OBJECT) {
+        throw new RecipeException(file + ": it holds no keys; see 'peft4j train --help'");
+      }
+      keys.readSection(parser, "", allowed);
+    } catch (JsonProcessingException e) {
+      throw new RecipeException(
+          "%s, line %d: it is no valid YAML: %s"
+              .formatted(
+                  file,
+                  e.getLocation() == null ? 0 : e.getLocation().getLineNr(),
+                  Errors.oneLine(e.getOriginalMessage())),
+          e);
+    } catch (IOException e) {
+      throw new PeftException("recipe %s cannot be read: %s".formatted(file, e.getMessage()), e);
+    }
+    settings.forEach(setting -> keys.set(setting, allowed));
+    return keys;
+  }
+
+  private void readSection(JsonParser parser, String prefix, Collection<String> allowed)
+      throws IOException {
+    while (parser.nextToken() == JsonToken.FIELD_NAME) {
+      String key = prefix + parser.currentName();
+      String place = file + ", line " + parser.currentTokenLocation().getLineNr();
+      boolean section = allowed.stream().anyMatch(a -> a.startsWith(key + "."));
+      JsonToken token = parser.nextToken();
+      if (section && token == JsonToken.START_OBJECT) {
+        readSection(parser, key + ".", allowed);
+      } else {
+        requireKnown(key, place, allowed);
+        entries.put(key, new Entry(parser.readValueAsTree(), place));
+      }
+    }
+  }
+
+  private static void requireKnown(String key, String place, Collection<String> allowed) {
+    if (!allowed.contains(key)) {
+      throw new RecipeException(
+          "%s: the key '%s' is unknown; the nearest are %s"
+              .formatted(place, key, NearestNames.of(key, allowed)));
+    }
+  }
+
+  private void set(String setting, Collection<String> allowed) {
+    int equals = setting.indexOf('=');
+    String place = "--set " + setting;
+    if (equals < 1) {
+      throw new RecipeException(place + ": it must be key=value");
+    }
+    String key = setting.substring(0, equals);
+    requireKnown(key, place, allowed);
+    try {
+      entries.put(key, new Entry(YAML.readTree(setting.substring(equals + 1)), place));
+    } catch (JsonProcessingException e) {
+      throw new RecipeException(place + ": the value is no valid YAML", e);
+    }
+  }
+
+  /** Where a key stands, for messages. */
+  String place(String key) {
+    Entry entry = entries.get(key);
+    return entry == null ? file.toString() : entry.place();
+  }
+
+  private @Nullable JsonNode value(String key) {
+    Entry entry = entries.get(key);
+    return entry == null || entry.value().isNull() || entry.value().isMissingNode()
+        ? null
+        : entry.value();
+  }
+
+  /** The value as the recipe has it. */
+  JsonNode node(String key, String absent) {
+    JsonNode value = value(key);
+    return value == null ? TextNode.valueOf(absent) : value;
+  }
+
+  String text(String key, String absent) {
+    JsonNode value = value(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isValueNode()) {
+      throw wrong(key, "a text", value);
+    }
+    return value.asText();
+  }
+
+  /** A text that must be there. */
+  String required(String key) {
+    String value = text(key, "");
+    if (value.isEmpty()) {
+      throw new RecipeException("%s: the key '%s' is missing; add it".formatted(file, key));
+    }
+    return value;
+  }
+
+  int whole(String key, int absent) {
+    JsonNode value = value(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isIntegralNumber() || !value.canConvertToInt()) {
+      throw wrong(key, "a whole number", value);
+    }
+    return value.intValue();
+  }
+
+  double number(String key, double absent) {
+    JsonNode value = value(key);
+    if (value == null) {
+      return absent;
+    }
+    if (value.isNumber()) {
+      return value.doubleValue();
+    }
+    try { // YAML 1.1 takes 1e-3 for a text
+      return Double.parseDouble(value.asText("none"));
+    } catch (NumberFormatException e) {
+      throw wrong(key, "a number", value);
+    }
+  }
+
+  boolean flag(String key, boolean absent) {
+    JsonNode value = value(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isBoolean()) {
+      throw wrong(key, "true or false", value);
+    }
+    return value.booleanValue();
+  }
+
+  <E extends Enum<E>> E choice(String key, E absent) {
+    String text = text(key, "");
+    if (text.isEmpty()) {
+      return absent;
+    }
+    List<String> names = new ArrayList<>();
+    for (E constant : absent.getDeclaringClass().getEnumConstants()) {
+      if (constant.name().equalsIgnoreCase(text)) {
+        return constant;
+      }
+      names.add(constant.name().toLowerCase(Locale.ROOT));
+    }
+    throw new RecipeException(
+        "%s: %s must be one of %s, was '%s'"
+            .formatted(place(key), key, String.join(", ", names), text));
+  }
+
+  /** A list of texts; a single text is a list of one. */
+  List<String> texts(String key) {
+    JsonNode value = value(key);
+    if (value == null) {
+      return List.of();
+    }
+    if (value.isObject()) {
+      throw wrong(key, "a list of texts", value);
+    }
+    List<String> texts = new ArrayList<>();
+    if (value.isArray()) {
+      value.forEach(item -> texts.add(item.asText()));
+    } else {
+      texts.add(value.asText());
+    }
+    return texts;
+  }
+
+  /** Whether a list was given rather than a single text. */
+  boolean isList(String key) {
+    JsonNode value = value(key);
+    return value != null && value.isArray();
+  }
+
+  /** A map from texts to numbers. */
+  Map<String, Double> numbers(String key) {
+    JsonNode value = value(key);
+    Map<String, Double> numbers = new LinkedHashMap<>();
+    if (value == null) {
+      return numbers;
+    }
+    if (!value.isObject()) {
+      throw wrong(key, "a map from module patterns to numbers", value);
+    }
+    for (Map.Entry<String, JsonNode> entry : value.properties()) {
+      if (!entry.getValue().isNumber()) {
+        throw wrong(key + "." + entry.getKey(), "a number", entry.getValue());
+      }
+      numbers.put(entry.getKey(), entry.getValue().doubleValue());
+    }
+    return numbers;
+  }
+
+  private RecipeException wrong(String key, String expected, JsonNode value) {
+    return new RecipeException(
+        "%s: %s must be %s, was %s".formatted(place(key), key, expected, value));
+  }
+}

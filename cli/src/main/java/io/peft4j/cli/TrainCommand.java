@@ -1,0 +1,120 @@
+package io.peft4j.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
+import io.peft4j.AdaptedModel;
+import io.peft4j.Checkpoints;
+import io.peft4j.PeftException;
+import io.peft4j.data.BatchSource;
+import io.peft4j.data.DataFiles;
+import io.peft4j.data.Dataset;
+import io.peft4j.data.TextBatches;
+import io.peft4j.data.TextTokenizer;
+import io.peft4j.engine.Program;
+import io.peft4j.format.AtomicWrite;
+import io.peft4j.task.Metrics;
+import io.peft4j.task.PooledHead;
+import io.peft4j.train.Evaluation;
+import io.peft4j.train.Trainer;
+import io.peft4j.train.TrainingListener;
+import io.peft4j.train.TrainingResult;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code peft4j train}. */
+@Command(name = "train", description = "Fine-tune an adapter as a recipe says.")
+final class TrainCommand extends Subcommand {
+  private static final String STATE = "state";
+
+  @Parameters(paramLabel = "RECIPE.yaml", description = "What to train, on what, and how.")
+  private Path recipeFile = Path.of("");
+
+  @Option(
+      names = "--set",
+      paramLabel = "key=value",
+      description = "Takes the place of a key of the recipe, for example training.epochs=3.")
+  private List<String> settings = new ArrayList<>();
+
+  @Option(names = "--resume", description = "Go on where an earlier run was stopped.")
+  private boolean resume;
+
+  @Override
+  protected void execute() throws IOException {
+    TrainRecipe recipe = TrainRecipe.read(recipeFile, settings);
+    Path state = recipe.output().resolve(STATE);
+    requireOutput(recipe.output(), state);
+    Dataset train = DataFiles.read(recipe.train(), recipe.columns(), true);
+    Dataset validation = optional(recipe.validation(), recipe);
+    Dataset test = optional(recipe.test(), recipe);
+    AdaptedModel model =
+        Checkpoints.open(recipe.model()).attach(recipe.method(), recipe.training().seed());
+    if (test != null) {
+      test.labelIds(model.labels().isEmpty() ? train.labels() : model.labels());
+    }
+    TrainingListener listener = interactive() ? new TrainingProgress(err()) : TrainingListener.NONE;
+    Trainer trainer = Trainer.with(recipe.training()).listening(listener);
+    trainer =
+        resume
+            ? trainer.resuming(state, recipe.stateSteps())
+            : trainer.checkpointing(state, recipe.stateSteps());
+    TrainingResult result = trainer.fit(model, train, validation);
+    Metrics tested = test == null ? null : judge(model, test, recipe.training().maxLength());
+    TrainMetrics metrics = TrainMetrics.of(result, tested, model.graph());
+    write(recipe, model, metrics);
+    MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
+    print(metrics, metrics.text() + recipe.output() + " written");
+  }
+
+  private void requireOutput(Path output, Path state) throws IOException {
+    if (resume) {
+      if (!Files.isDirectory(state)) {
+        throw new PeftException(
+            "%s holds no state to resume from; leave out --resume to start anew".formatted(output));
+      }
+      return;
+    }
+    if (Files.isDirectory(state)) {
+      throw new PeftException(
+          "%s holds an unfinished run; go on with --resume, or delete the folder"
+              .formatted(output));
+    }
+    Outputs.requireEmpty(output);
+  }
+
+  private static @Nullable Dataset optional(@Nullable Path file, TrainRecipe recipe) {
+    return file == null ? null : DataFiles.read(file, recipe.columns(), true);
+  }
+
+  private static Metrics judge(AdaptedModel model, Dataset rows, int maxLength) {
+    try (TextTokenizer tokenizer = model.base().tokenizer(maxLength);
+        Program program = EngineName.PYTORCH.compile(model.graph())) {
+      BatchSource batches =
+          new TextBatches(rows, rows.labelIds(model.labels()), tokenizer, program.inputNames());
+      float[][] scores = Evaluation.scores(program, batches, PooledHead.LOGITS);
+      return Evaluation.metrics(scores, batches);
+    }
+  }
+
+  /** The metrics come last: where they are, the run is complete. */
+  private static void write(TrainRecipe recipe, AdaptedModel model, TrainMetrics metrics) {
+    ObjectMapper json = new ObjectMapper();
+    Path output = recipe.output();
+    model.save(output.resolve("adapter"));
+    AtomicWrite.file(
+        output.resolve("recipe.yaml"),
+        file -> new ObjectMapper(new YAMLFactory()).writeValue(file.toFile(), recipe.resolved()));
+    AtomicWrite.file(output.resolve("report.txt"), file -> Files.writeString(file, metrics.text()));
+    AtomicWrite.file(
+        output.resolve("metrics.json"),
+        file -> json.writerWithDefaultPrettyPrinter().writeValue(file.toFile(), metrics));
+  }
+}
