@@ -84,7 +84,16 @@ final class RecipeKeys {
       String place = file + ", line " + parser.currentTokenLocation().getLineNr();
       boolean section = allowed.stream().anyMatch(a -> a.startsWith(key + "."));
       JsonToken token = parser.nextToken();
-      if (section && token == JsonToken.START_OBJECT) {
+      if (section) {
+        if (token != JsonToken.START_OBJECT) {
+          throw new RecipeException(
+              "%s: %s is a section; its keys are %s"
+                  .formatted(
+                      place,
+                      key,
+                      String.join(
+                          ", ", allowed.stream().filter(a -> a.startsWith(key + ".")).toList())));
+        }
         readSection(parser, key + ".", allowed);
       } else {
         requireKnown(key, place, allowed);

@@ -58,7 +58,8 @@ final class TrainCommand extends Subcommand {
     AdaptedModel model =
         Checkpoints.open(recipe.model()).attach(recipe.method(), recipe.training().seed());
     if (test != null) {
-      test.labelIds(model.labels().isEmpty() ? train.labels() : model.labels());
+      List<String> trained = train.labels();
+      test.labelIds(model.labels().containsAll(trained) ? model.labels() : trained);
     }
     TrainingListener listener = interactive() ? new TrainingProgress(err()) : TrainingListener.NONE;
     Trainer trainer = Trainer.with(recipe.training()).listening(listener);

@@ -1,8 +1,5 @@
 package io.peft4j.adapters.lora;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
@@ -10,8 +7,10 @@ import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.adapters.peft.PeftInterchange;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** LoRA as {@code LoraConfig} of PEFT says it. */
 public final class LoraInterchange implements PeftInterchange {
@@ -85,8 +84,8 @@ public final class LoraInterchange implements PeftInterchange {
         config.number("lora_dropout", 0),
         config.flag("use_rslora", false),
         targets,
-        config.numbers("rank_pattern", JsonNode::intValue),
-        config.numbers("alpha_pattern", JsonNode::doubleValue),
+        config.wholeNumbers("rank_pattern"),
+        config.numbers("alpha_pattern"),
         saved);
   }
 
@@ -105,57 +104,41 @@ public final class LoraInterchange implements PeftInterchange {
   }
 
   private static void refuseResidualStart(PeftConfig config) {
-    JsonNode start = config.raw("init_lora_weights");
-    if (start != null && start.isTextual()) {
-      for (String kind : RESIDUAL_STARTS) {
-        if (start.textValue().startsWith(kind)) {
-          throw new UnsupportedModelException(
-              "%s: init_lora_weights is '%s', so the adapter belongs on changed base weights; save it with PEFT's path_initial_model_for_weight_conversion, which makes it plain LoRA"
-                  .formatted(config.file(), start.textValue()));
-        }
-      }
+    String start = config.textOrEmpty("init_lora_weights");
+    if (RESIDUAL_STARTS.stream().anyMatch(start::startsWith)) {
+      throw new UnsupportedModelException(
+          "%s: init_lora_weights is '%s', so the adapter belongs on changed base weights; save it with PEFT's path_initial_model_for_weight_conversion, which makes it plain LoRA"
+              .formatted(config.file(), start));
     }
   }
 
   @Override
-  public void write(AttachedAdapter adapter, ObjectNode config) {
+  public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
     Lora lora = (Lora) adapter.method();
-    config.put("r", lora.rank());
-    putNumber(config, "lora_alpha", lora.alpha());
-    config.put("lora_dropout", lora.dropout());
-    config.put("use_rslora", lora.rankStabilized());
-    config.put("use_dora", false);
-    config.put("lora_bias", false);
-    config.put("bias", "none");
-    config.put("fan_in_fan_out", false);
-    config.put("init_lora_weights", true);
-    for (String absent : List.of("exclude_modules", "layers_to_transform", "layers_pattern")) {
-      config.putNull(absent);
-    }
-    if (lora.targets() instanceof Targets.ByExpression expression) {
-      config.put("target_modules", expression.expression());
-    } else {
-      ArrayNode names = config.putArray("target_modules");
-      (lora.targets() instanceof Targets.ByName byName ? byName.names() : adapter.targets())
-          .forEach(names::add);
-    }
-    if (lora.modulesToSave().isEmpty()) {
-      config.putNull("modules_to_save");
-    } else {
-      lora.modulesToSave().forEach(config.putArray("modules_to_save")::add);
-    }
-    ObjectNode ranks = config.putObject("rank_pattern");
-    lora.rankPattern().forEach(ranks::put);
-    ObjectNode alphas = config.putObject("alpha_pattern");
-    lora.alphaPattern().forEach((module, alpha) -> putNumber(alphas, module, alpha));
+    Map<String, @Nullable Object> fields = new LinkedHashMap<>();
+    fields.put("r", lora.rank());
+    fields.put("lora_alpha", lora.alpha());
+    fields.put("lora_dropout", lora.dropout());
+    fields.put("use_rslora", lora.rankStabilized());
+    fields.put("use_dora", false);
+    fields.put("lora_bias", false);
+    fields.put("bias", "none");
+    fields.put("fan_in_fan_out", false);
+    fields.put("init_lora_weights", true);
+    fields.put("exclude_modules", null);
+    fields.put("layers_to_transform", null);
+    fields.put("layers_pattern", null);
+    fields.put("target_modules", targetModules(lora, adapter));
+    fields.put("modules_to_save", lora.modulesToSave().isEmpty() ? null : lora.modulesToSave());
+    fields.put("rank_pattern", lora.rankPattern());
+    fields.put("alpha_pattern", lora.alphaPattern());
+    return fields;
   }
 
-  /** Whole numbers are written as such, as PEFT does. */
-  private static void putNumber(ObjectNode object, String key, double value) {
-    if (value == Math.rint(value) && Math.abs(value) < 1e9) {
-      object.put(key, (long) value);
-    } else {
-      object.put(key, value);
+  private static Object targetModules(Lora lora, AttachedAdapter adapter) {
+    if (lora.targets() instanceof Targets.ByExpression expression) {
+      return expression.expression();
     }
+    return lora.targets() instanceof Targets.ByName byName ? byName.names() : adapter.targets();
   }
 }

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -143,18 +144,28 @@ public final class PeftConfig {
   }
 
   /** An object of numbers, in the order of the file. */
-  public <T> Map<String, T> numbers(String key, Function<JsonNode, T> read) {
+  public Map<String, Double> numbers(String key) {
+    return object(key, JsonNode::isNumber, JsonNode::doubleValue, "an object of numbers");
+  }
+
+  /** An object of whole numbers, in the order of the file. */
+  public Map<String, Integer> wholeNumbers(String key) {
+    return object(key, JsonNode::isInt, JsonNode::intValue, "an object of whole numbers");
+  }
+
+  private <T> Map<String, T> object(
+      String key, Predicate<JsonNode> test, Function<JsonNode, T> read, String expected) {
     JsonNode value = field(key);
     Map<String, T> result = new LinkedHashMap<>();
     if (value == null) {
       return result;
     }
     if (!value.isObject()) {
-      throw wrong(key, "an object");
+      throw wrong(key, expected);
     }
     for (Map.Entry<String, JsonNode> entry : value.properties()) {
-      if (!entry.getValue().isNumber()) {
-        throw wrong(key, "an object of numbers");
+      if (!test.test(entry.getValue())) {
+        throw wrong(key, expected);
       }
       result.put(entry.getKey(), read.apply(entry.getValue()));
     }
@@ -198,11 +209,10 @@ public final class PeftConfig {
     }
   }
 
-  /**
-   * The value of a field as it stands, for choices between several kinds; null if it is not given.
-   */
-  public @Nullable JsonNode raw(String key) {
-    return field(key);
+  /** The text of a field that may hold a text or something else; empty if it is no text. */
+  public String textOrEmpty(String key) {
+    JsonNode value = field(key);
+    return value != null && value.isTextual() ? value.textValue() : "";
   }
 
   public Path file() {

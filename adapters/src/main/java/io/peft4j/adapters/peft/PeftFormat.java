@@ -2,8 +2,6 @@ package io.peft4j.adapters.peft;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import com.fasterxml.jackson.databind.SerializationFeature;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.UnsupportedModelException;
@@ -148,27 +146,34 @@ public final class PeftFormat implements AdapterFormat {
 
   private static String newConfig(StoredAdapter stored, String baseModel) {
     AttachedAdapter adapter = stored.adapter();
-    ObjectNode own = PeftConfig.JSON.createObjectNode();
     PeftInterchange interchange =
         interchanges().stream()
             .filter(i -> i.writes(adapter.method()))
             .findFirst()
             .orElseThrow(
                 () -> new IllegalStateException("no PEFT type for " + adapter.method().name()));
-    own.put("peft_type", interchange.peftType());
-    own.put("task_type", taskType(adapter.base(), stored.head()));
-    own.put("base_model_name_or_path", baseModel);
-    own.putNull("auto_mapping");
-    own.putNull("revision");
-    own.put("inference_mode", true);
-    interchange.write(adapter, own);
-    Map<String, Object> sorted = new TreeMap<>();
-    own.properties().forEach(e -> sorted.put(e.getKey(), e.getValue()));
-    return PeftConfig.JSON
-        .copy()
-        .enable(SerializationFeature.INDENT_OUTPUT)
-        .valueToTree(sorted)
-        .toPrettyString();
+    Map<String, @Nullable Object> fields = new TreeMap<>(interchange.write(adapter));
+    fields.put("peft_type", interchange.peftType());
+    fields.put("task_type", taskType(adapter.base(), stored.head()));
+    fields.put("base_model_name_or_path", baseModel);
+    fields.put("auto_mapping", null);
+    fields.put("revision", null);
+    fields.put("inference_mode", true);
+    fields.replaceAll((key, value) -> plain(value));
+    return PeftConfig.JSON.valueToTree(fields).toPrettyString();
+  }
+
+  /** Whole numbers without a fraction. */
+  private static @Nullable Object plain(@Nullable Object value) {
+    if (value instanceof Double number && number == Math.rint(number) && Math.abs(number) < 1e9) {
+      return number.longValue();
+    }
+    if (value instanceof Map<?, ?> map) {
+      Map<Object, @Nullable Object> result = new LinkedHashMap<>();
+      map.forEach((key, item) -> result.put(key, plain(item)));
+      return result;
+    }
+    return value;
   }
 
   private static String taskType(Graph base, @Nullable StoredHead head) {

@@ -1,8 +1,9 @@
 package io.peft4j.adapters.peft;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How one method stands in {@code adapter_config.json}. Found by ServiceLoader; a third party adds
@@ -24,6 +25,9 @@ public interface PeftInterchange {
    */
   AdapterMethod read(PeftConfig config, String modelType);
 
-  /** Writes the method's own fields. */
-  void write(AttachedAdapter adapter, ObjectNode config);
+  /**
+   * The method's own fields: texts, numbers, booleans, nulls, and lists and maps of them. Whole
+   * numbers of type Double are written without a fraction, as PEFT does.
+   */
+  Map<String, @Nullable Object> write(AttachedAdapter adapter);
 }

@@ -78,7 +78,8 @@ public final class HuggingFaceFormat implements ModelFormat {
     SafeTensorsFile weights = weights(path);
     Graph graph = Families.build(config, weights.file(), weights.tensors(), debug);
     String architecture = config.architectures().isEmpty() ? "" : graph.name();
-    return new Checkpoint(path, name(), graph, architecture, config.labels());
+    boolean scores = graph.outputs().stream().anyMatch(v -> v.name().equals("logits"));
+    return new Checkpoint(path, name(), graph, architecture, scores ? config.labels() : List.of());
   }
 
   private static Path folder(Path path) {
