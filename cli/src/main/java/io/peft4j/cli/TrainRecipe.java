@@ -8,6 +8,8 @@ import com.google.common.base.Splitter;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.Targets;
+import io.peft4j.adapters.freeze.FreezeMask;
+import io.peft4j.adapters.freeze.Selection;
 import io.peft4j.adapters.lora.Lora;
 import io.peft4j.data.DataFiles;
 import io.peft4j.task.Pooling;
@@ -53,6 +55,7 @@ record TrainRecipe(
           "adapter.modules_to_save",
           "adapter.rank_pattern",
           "adapter.alpha_pattern",
+          "adapter.selections",
           "data.train",
           "data.validation",
           "data.test",
@@ -127,14 +130,22 @@ record TrainRecipe(
 
   private static AdapterMethod method(RecipeKeys keys) {
     String name = keys.text("adapter.method", Lora.NAME);
-    if (!name.equals(Lora.NAME)) {
-      throw new RecipeException(
-          "%s: adapter.method must be lora, was '%s'"
-              .formatted(keys.place("adapter.method"), name));
-    }
+    return switch (name) {
+      case Lora.NAME -> lora(keys);
+      case FreezeMask.NAME ->
+          new FreezeMask(keys.texts("adapter.selections").stream().map(Selection::parse).toList());
+      default ->
+          throw new RecipeException(
+              "%s: adapter.method must be one of %s, %s, was '%s'"
+                  .formatted(keys.place("adapter.method"), Lora.NAME, FreezeMask.NAME, name));
+    };
+  }
+
+  private static Lora lora(RecipeKeys keys) {
     int rank = keys.whole("adapter.rank", 8);
     Map<String, Integer> ranks = new LinkedHashMap<>();
-    keys.numbers("adapter.rank_pattern").forEach((module, r) -> ranks.put(module, r.intValue()));
+    keys.numbers("adapter.rank_pattern")
+        .forEach((module, r) -> ranks.put(module, whole(module, r)));
     return new Lora(
         rank,
         keys.number("adapter.alpha", 2.0 * rank),
@@ -144,6 +155,14 @@ record TrainRecipe(
         ranks,
         keys.numbers("adapter.alpha_pattern"),
         keys.texts("adapter.modules_to_save"));
+  }
+
+  private static int whole(String module, double rank) {
+    if (rank != Math.rint(rank)) {
+      throw new RecipeException(
+          "rank_pattern must hold whole numbers, '%s' has %s".formatted(module, rank));
+    }
+    return (int) rank;
   }
 
   private static Targets targets(RecipeKeys keys) {
@@ -181,6 +200,9 @@ record TrainRecipe(
     root.put("output", output.toString());
     ObjectNode adapter = root.putObject("adapter");
     adapter.put("method", method.name());
+    if (method instanceof FreezeMask mask) {
+      adapter.putPOJO("selections", mask.selections().stream().map(Selection::text).toList());
+    }
     if (method instanceof Lora lora) {
       adapter.put("rank", lora.rank());
       adapter.put("alpha", lora.alpha());

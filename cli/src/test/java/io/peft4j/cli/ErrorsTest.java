@@ -171,6 +171,9 @@ class ErrorsTest {
         "training.epochs=many | must be a whole number | many",
         "training.schedule=zigzag | must be one of constant, linear, cosine | zigzag",
         "training.learning_rate=-1 | learning_rate must be a positive number | -1",
+        "adapter.rank_pattern={query: 2.5} | rank_pattern must hold whole numbers | 2.5",
+        "adapter.method=freeze | must be one of lora, freeze-mask | 'freeze'",
+        "adapter.method=freeze-mask | a freeze mask needs at least one selection | recipe.yaml",
         "data.train=absent.tsv | absent.tsv does not exist | check the path",
         "model=absent | model absent does not exist | check the path",
       })

@@ -78,6 +78,21 @@ class TrainCommandTest {
   }
 
   @Test
+  void aFreezeMaskTrainsAndLoadsLikeAnyAdapter() {
+    Cli cli =
+        Cli.run(
+            "train",
+            recipe,
+            "--set",
+            "adapter.method=freeze-mask",
+            "--set",
+            "adapter.selections=[norm, bias]");
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    JsonNode judged = json("evaluate", model, "--adapter", run.resolve("adapter"), "--data", rows);
+    assertThat(judged.at("/accuracy").asDouble()).isEqualTo(1);
+  }
+
+  @Test
   void aFinishedRunIsNeitherOverwrittenNorResumed() throws IOException {
     assertThat(Cli.run("train", recipe).exit()).isZero();
     byte[] before = Files.readAllBytes(run.resolve("metrics.json"));

@@ -9,8 +9,8 @@ import io.peft4j.MergedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.Targets;
-import io.peft4j.adapter.WholeModel;
 import io.peft4j.adapters.MethodCase;
+import io.peft4j.adapters.freeze.FreezeMask;
 import io.peft4j.adapters.lora.Lora;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.FeatureBatches;
@@ -99,7 +99,7 @@ class FeedForwardNetworkTest {
   /** Trains a network whole on one task, then LoRA and the last layer on another, and merges. */
   private static void checkWholeLife(
       PretrainedModel network, Task first, Task second, Loss loss, Recipe recipe) {
-    AdaptedModel whole = network.attach(new WholeModel());
+    AdaptedModel whole = network.attach(FreezeMask.all());
     Trainer.with(recipe).fit(whole, first.train(), first.heldOut(), loss, "logits");
     PretrainedModel trained = whole.merge().model();
     assertThat(accuracy(trained, first.train(), loss)).isGreaterThan(0.9);

@@ -1,7 +1,7 @@
 package io.peft4j.cli.quickstart;
 
 import io.peft4j.PretrainedModel;
-import io.peft4j.adapter.WholeModel;
+import io.peft4j.adapters.freeze.FreezeMask;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
 import io.peft4j.data.FeatureBatches;
@@ -57,7 +57,7 @@ final class FrozenBaseline {
             .input(trainVectors[0].length)
             .output(labels.size())
             .build()
-            .attach(new WholeModel());
+            .attach(FreezeMask.all());
     Trainer.with(LINEAR)
         .fit(classifier, trainRows, null, Loss.CROSS_ENTROPY, FeedForwardNetwork.LOGITS);
     try (Program program = TorchEngine.compile(classifier.graph(), CompileOptions.evaluation())) {

@@ -1,0 +1,109 @@
+package io.peft4j.adapters.freeze;
+
+import io.peft4j.RecipeException;
+import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.SavedModules;
+import io.peft4j.graph.DType;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphEditor;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Trains chosen weights of the model itself, in float32, and freezes all others; nothing is added
+ * to the model. Selections can be joined: {@code FreezeMask.topLayers(2).and(FreezeMask.head())}.
+ *
+ * @param selections what trains; a weight that several name trains once
+ */
+public record FreezeMask(List<Selection> selections) implements AdapterMethod {
+  public static final String NAME = "freeze-mask";
+
+  public FreezeMask {
+    selections = List.copyOf(selections);
+    if (selections.isEmpty()) {
+      throw new RecipeException("a freeze mask needs at least one selection");
+    }
+  }
+
+  private static FreezeMask of(Selection selection) {
+    return new FreezeMask(List.of(selection));
+  }
+
+  /** Every weight: full fine-tuning. */
+  public static FreezeMask all() {
+    return of(new Selection.All());
+  }
+
+  /**
+   * The model's head: the layer that makes its output, and those that share its module. On an
+   * encoder without a head that is nothing of the model's own, and training adds a head.
+   */
+  public static FreezeMask head() {
+    return of(new Selection.Head());
+  }
+
+  /** Every bias, of linear layers and norms alike (BitFit: Zaken et al. 2021, arXiv 2106.10199). */
+  public static FreezeMask bias() {
+    return of(new Selection.Bias());
+  }
+
+  /** Scale and shift of every norm. */
+  public static FreezeMask norm() {
+    return of(new Selection.Norm());
+  }
+
+  /**
+   * The last layers of each stack, norms included.
+   *
+   * @param count how many; more than there are is an error when attached
+   */
+  public static FreezeMask topLayers(int count) {
+    return of(new Selection.TopLayers(count));
+  }
+
+  /**
+   * Weights by their names, or modules by their paths or the ends of them; one that matches nothing
+   * is an error when attached.
+   */
+  public static FreezeMask named(List<String> names) {
+    return of(new Selection.Named(names));
+  }
+
+  /** What either of both selects. */
+  public FreezeMask and(FreezeMask other) {
+    List<Selection> joined = new ArrayList<>(selections);
+    joined.addAll(other.selections);
+    return new FreezeMask(joined);
+  }
+
+  @Override
+  public String name() {
+    return NAME;
+  }
+
+  @Override
+  public AttachedAdapter attach(Graph base, String adapter, long seed) {
+    ModelWeights weights = ModelWeights.of(base);
+    Set<AdapterTensor> chosen = new LinkedHashSet<>();
+    selections.forEach(selection -> chosen.addAll(selection.select(weights)));
+    List<AdapterTensor> tensors = weights.all().stream().filter(chosen::contains).toList();
+    GraphEditor editor = base.edit();
+    for (AdapterTensor tensor : tensors) {
+      String name = tensor.initializer();
+      editor.initializer(name, base.initializer(name).cast(DType.FLOAT32)).train(name);
+    }
+    List<String> modules = tensors.stream().map(AdapterTensor::module).distinct().toList();
+    return new AttachedAdapter(adapter, this, base, editor.build(), tensors, modules);
+  }
+
+  @Override
+  public Graph merge(AttachedAdapter adapter) {
+    GraphEditor editor = adapter.base().edit();
+    SavedModules.keep(editor, adapter);
+    return editor.build();
+  }
+}

@@ -1,0 +1,42 @@
+package io.peft4j.adapters.freeze;
+
+import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapters.peft.PeftConfig;
+import io.peft4j.adapters.peft.PeftInterchange;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A freeze mask in the files of an adapter folder: {@code peft_type} {@code FREEZE_MASK}, which is
+ * ours and which PEFT refuses by name, the selections, and the trained weights whole.
+ */
+public final class FreezeMaskInterchange implements PeftInterchange {
+  private static final String SELECTIONS = "selections";
+
+  /** For ServiceLoader. */
+  public FreezeMaskInterchange() {}
+
+  @Override
+  public String peftType() {
+    return "FREEZE_MASK";
+  }
+
+  @Override
+  public boolean writes(AdapterMethod method) {
+    return method instanceof FreezeMask;
+  }
+
+  @Override
+  public AdapterMethod read(PeftConfig config, String modelType) {
+    return new FreezeMask(config.texts(SELECTIONS).stream().map(Selection::parse).toList());
+  }
+
+  @Override
+  public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
+    List<String> selections =
+        ((FreezeMask) adapter.method()).selections().stream().map(Selection::text).toList();
+    return Map.of(SELECTIONS, selections);
+  }
+}

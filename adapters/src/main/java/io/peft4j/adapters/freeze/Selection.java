@@ -1,0 +1,234 @@
+package io.peft4j.adapters.freeze;
+
+import com.google.common.base.Splitter;
+import io.peft4j.PeftException;
+import io.peft4j.RecipeException;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.NearestNames;
+import io.peft4j.site.LinearSite;
+import io.peft4j.site.NormSite;
+import io.peft4j.site.Role;
+import io.peft4j.site.Site;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/** Which of a model's own weights train. */
+public sealed interface Selection {
+  /** The selection as it stands in files and recipes, for example {@code top-layers:2}. */
+  String text();
+
+  /**
+   * The chosen ones.
+   *
+   * @throws PeftException if the model does not have what is asked for
+   */
+  List<AdapterTensor> select(ModelWeights weights);
+
+  /**
+   * Reads a selection as {@link #text} writes it.
+   *
+   * @throws RecipeException if it is none
+   */
+  static Selection parse(String text) {
+    if (text.startsWith("top-layers:") && text.substring(11).matches("\\d{1,6}")) {
+      return new TopLayers(Integer.parseInt(text.substring(11)));
+    }
+    if (text.startsWith("named:")) {
+      return new Named(Splitter.on(',').splitToList(text.substring(6)));
+    }
+    return switch (text) {
+      case "all" -> new All();
+      case "head" -> new Head();
+      case "bias" -> new Bias();
+      case "norm" -> new Norm();
+      default ->
+          throw new RecipeException(
+              "selection must be one of all, head, bias, norm, top-layers:N, named:A,B; was '%s'"
+                  .formatted(text));
+    };
+  }
+
+  /** Every weight. */
+  record All() implements Selection {
+    @Override
+    public String text() {
+      return "all";
+    }
+
+    @Override
+    public List<AdapterTensor> select(ModelWeights weights) {
+      return weights.all();
+    }
+  }
+
+  /** The layer that makes the output, with what shares its module. */
+  record Head() implements Selection {
+    @Override
+    public String text() {
+      return "head";
+    }
+
+    @Override
+    public List<AdapterTensor> select(ModelWeights weights) {
+      Set<AdapterTensor> chosen = new LinkedHashSet<>();
+      for (LinearSite site : weights.sites().linears()) {
+        if (site.role() == Role.OUTPUT) {
+          chosen.addAll(weights.within(module(site.path(), weights)));
+        }
+      }
+      return List.copyOf(chosen);
+    }
+
+    /** The module around the layer, unless it holds blocks and so is more than a head. */
+    private static String module(String path, ModelWeights weights) {
+      int dot = path.lastIndexOf('.');
+      if (dot < 0) {
+        return path;
+      }
+      String around = path.substring(0, dot);
+      boolean blocks = blocks(weights).anyMatch(p -> p.startsWith(around + "."));
+      return blocks || weights.sites().feedForwards().isEmpty() ? path : around;
+    }
+  }
+
+  private static Stream<String> blocks(ModelWeights weights) {
+    return weights.sites().linears().stream()
+        .filter(site -> site.role().isAttention() || site.role().isFeedForward())
+        .map(Site::path);
+  }
+
+  /** Every bias. */
+  record Bias() implements Selection {
+    @Override
+    public String text() {
+      return "bias";
+    }
+
+    @Override
+    public List<AdapterTensor> select(ModelWeights weights) {
+      return weights.all().stream().filter(t -> t.parameter().equals("bias")).toList();
+    }
+  }
+
+  /** Scale and shift of every norm. */
+  record Norm() implements Selection {
+    @Override
+    public String text() {
+      return "norm";
+    }
+
+    @Override
+    public List<AdapterTensor> select(ModelWeights weights) {
+      Set<String> norms =
+          weights.sites().norms().stream().map(NormSite::path).collect(Collectors.toSet());
+      return weights.all().stream().filter(t -> norms.contains(t.module())).toList();
+    }
+  }
+
+  /** The last layers of each stack. */
+  record TopLayers(int count) implements Selection {
+    private static final Pattern LAYER = Pattern.compile("(.*?\\.?)(\\d+)\\..*");
+
+    public TopLayers {
+      if (count < 1) {
+        throw new RecipeException("top-layers must be at least 1, was " + count);
+      }
+    }
+
+    @Override
+    public String text() {
+      return "top-layers:" + count;
+    }
+
+    @Override
+    public List<AdapterTensor> select(ModelWeights weights) {
+      Map<String, TreeSet<Integer>> stacks = new TreeMap<>();
+      blocks(weights)
+          .map(LAYER::matcher)
+          .filter(Matcher::matches)
+          .forEach(
+              m ->
+                  stacks
+                      .computeIfAbsent(m.group(1), k -> new TreeSet<>())
+                      .add(Integer.valueOf(m.group(2))));
+      if (stacks.isEmpty()) {
+        throw new PeftException(
+            "top-layers needs a model whose layers are numbered, which '%s' has not; name the modules instead"
+                .formatted(weights.graph().name()));
+      }
+      List<AdapterTensor> chosen = new ArrayList<>();
+      stacks.forEach((prefix, numbers) -> addTop(weights, prefix, numbers, chosen));
+      return chosen;
+    }
+
+    private void addTop(
+        ModelWeights weights, String prefix, TreeSet<Integer> numbers, List<AdapterTensor> chosen) {
+      if (count > numbers.size()) {
+        throw new PeftException(
+            "top-layers is %d, but '%s' has %d layers; give at most that many"
+                .formatted(count, prefix.replaceFirst("\\.$", ""), numbers.size()));
+      }
+      numbers.descendingSet().stream()
+          .limit(count)
+          .forEach(number -> chosen.addAll(weights.within(prefix + number)));
+    }
+  }
+
+  /** Weights by name, or modules by path or the end of it. */
+  record Named(List<String> names) implements Selection {
+    public Named {
+      names = List.copyOf(names);
+    }
+
+    @Override
+    public String text() {
+      return "named:" + String.join(",", names);
+    }
+
+    @Override
+    public List<AdapterTensor> select(ModelWeights weights) {
+      Set<AdapterTensor> chosen = new LinkedHashSet<>();
+      for (String name : names) {
+        List<AdapterTensor> found = weights.all().stream().filter(t -> matches(t, name)).toList();
+        if (found.isEmpty()) {
+          throw new PeftException(
+              "nothing in the model is named '%s'; the nearest are %s"
+                  .formatted(name, NearestNames.of(name, known(weights))));
+        }
+        chosen.addAll(found);
+      }
+      return List.copyOf(chosen);
+    }
+
+    private static boolean matches(AdapterTensor tensor, String name) {
+      String full = full(tensor);
+      return tensor.initializer().equals(name) || isEnd(full, name) || isEnd(tensor.module(), name);
+    }
+
+    private static String full(AdapterTensor tensor) {
+      return tensor.module().isEmpty()
+          ? tensor.parameter()
+          : tensor.module() + "." + tensor.parameter();
+    }
+
+    private static boolean isEnd(String path, String name) {
+      return path.equals(name) || path.endsWith("." + name);
+    }
+
+    private static List<String> known(ModelWeights weights) {
+      return weights.all().stream()
+          .flatMap(t -> Stream.of(full(t), t.module()))
+          .distinct()
+          .toList();
+    }
+  }
+}
