@@ -49,5 +49,14 @@ final class ModulePaths {
     return null;
   }
 
+  /**
+   * As {@link #of}, for a table of vectors: its own name comes first, since a table that modules
+   * share keeps the name that the checkpoint gives it.
+   */
+  static @Nullable String ofTable(Node node, String table) {
+    Matcher parameter = PARAMETER.matcher(table);
+    return parameter.matches() ? parameter.group(1) : of(node, List.of(table));
+  }
+
   private static final Pattern PARAMETER = Pattern.compile("(.+)\\.(weight|bias|gamma|beta)");
 }

@@ -107,7 +107,7 @@ final class SiteFinder {
               && node.intAttribute("axis", 0) == 0
               && node.tag().isEmpty();
       if (table != null && fits) {
-        String path = ModulePaths.of(node, List.of(table.initializer()));
+        String path = ModulePaths.ofTable(node, table.initializer());
         found.add(
             new EmbeddingSite(
                 path == null ? "embedding_" + found.size() : path,
@@ -125,11 +125,12 @@ final class SiteFinder {
     List<NormSite> found = new ArrayList<>();
     for (Node node : view.graph().nodes()) {
       Node norm = Patterns.layerNorm(view, node);
-      WeightPath weight = norm == null ? null : WeightPath.of(view, norm.input(1));
-      if (norm == null || weight == null || !node.tag().isEmpty()) {
+      String scale = norm == null ? Patterns.rmsNormWeight(view, node) : norm.input(1);
+      WeightPath weight = WeightPath.of(view, scale);
+      if (weight == null || !node.tag().isEmpty()) {
         continue;
       }
-      WeightPath bias = WeightPath.of(view, norm.input(2));
+      WeightPath bias = norm == null ? null : WeightPath.of(view, norm.input(2));
       String path = ModulePaths.of(node, List.of(weight.initializer()));
       found.add(
           new NormSite(

@@ -5,6 +5,7 @@ import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.NearestNames;
+import io.peft4j.graph.Value;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.NormSite;
 import io.peft4j.site.Role;
@@ -80,8 +81,10 @@ public sealed interface Selection {
     @Override
     public List<AdapterTensor> select(ModelWeights weights) {
       Set<AdapterTensor> chosen = new LinkedHashSet<>();
+      Set<String> outputs =
+          weights.graph().outputs().stream().map(Value::name).collect(Collectors.toSet());
       for (LinearSite site : weights.sites().linears()) {
-        if (site.role() == Role.OUTPUT) {
+        if (site.role() == Role.OUTPUT || outputs.contains(site.output())) {
           chosen.addAll(weights.within(module(site.path(), weights)));
         }
       }

@@ -16,4 +16,9 @@ public final class Patterns {
   public static @Nullable Node layerNorm(GraphView view, Node node) {
     return node.is("LayerNormalization") ? node : LayerNormPattern.match(view, node);
   }
+
+  /** The value that scales an RMS normalisation, if this node ends one; else null. */
+  public static @Nullable String rmsNormWeight(GraphView view, Node node) {
+    return RmsNormPattern.weight(view, node);
+  }
 }
