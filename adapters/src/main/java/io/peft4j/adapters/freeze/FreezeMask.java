@@ -9,7 +9,7 @@ import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
@@ -33,25 +33,29 @@ public record FreezeMask(List<Selection> selections) implements AdapterMethod {
     return new FreezeMask(List.of(selection));
   }
 
-  /** Every weight: full fine-tuning. */
+  /** Every weight: full fine-tuning. What batch norms measure (running statistics) stays. */
   public static FreezeMask all() {
     return of(new Selection.All());
   }
 
   /**
    * The model's head: the layer that makes its output, and those that share its module. On an
-   * encoder without a head that is nothing of the model's own, and training adds a head.
+   * encoder without a head that is nothing of the model's own, and training adds a head; a model
+   * that gives logits by anything but a linear layer is an error when attached.
    */
   public static FreezeMask head() {
     return of(new Selection.Head());
   }
 
-  /** Every bias, of linear layers and norms alike (BitFit: Zaken et al. 2021, arXiv 2106.10199). */
+  /**
+   * Every bias, of linear layers, convolutions and norms alike (BitFit: Zaken et al. 2021, arXiv
+   * 2106.10199); a model without one is an error when attached.
+   */
   public static FreezeMask bias() {
     return of(new Selection.Bias());
   }
 
-  /** Scale and shift of every norm. */
+  /** Scale and shift of every norm; a model without one is an error when attached. */
   public static FreezeMask norm() {
     return of(new Selection.Norm());
   }
@@ -88,9 +92,12 @@ public record FreezeMask(List<Selection> selections) implements AdapterMethod {
   @Override
   public AttachedAdapter attach(Graph base, String adapter, long seed) {
     ModelWeights weights = ModelWeights.of(base);
-    Set<AdapterTensor> chosen = new LinkedHashSet<>();
-    selections.forEach(selection -> chosen.addAll(selection.select(weights)));
-    List<AdapterTensor> tensors = weights.all().stream().filter(chosen::contains).toList();
+    Set<String> chosen = new HashSet<>();
+    for (Selection selection : selections) {
+      selection.select(weights).forEach(place -> chosen.add(place.initializer()));
+    }
+    List<AdapterTensor> tensors =
+        weights.all().stream().filter(t -> chosen.contains(t.initializer())).toList();
     GraphEditor editor = base.edit();
     for (AdapterTensor tensor : tensors) {
       String name = tensor.initializer();

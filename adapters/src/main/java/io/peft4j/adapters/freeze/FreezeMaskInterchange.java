@@ -1,5 +1,7 @@
 package io.peft4j.adapters.freeze;
 
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.peft.PeftConfig;
@@ -30,7 +32,15 @@ public final class FreezeMaskInterchange implements PeftInterchange {
 
   @Override
   public AdapterMethod read(PeftConfig config, String modelType) {
-    return new FreezeMask(config.texts(SELECTIONS).stream().map(Selection::parse).toList());
+    List<String> selections = config.texts(SELECTIONS);
+    try {
+      return new FreezeMask(selections.stream().map(Selection::parse).toList());
+    } catch (RecipeException e) {
+      throw new CheckpointFormatException(
+          "%s: field '%s' holds %s: %s"
+              .formatted(config.file(), SELECTIONS, selections, e.getMessage()),
+          e);
+    }
   }
 
   @Override

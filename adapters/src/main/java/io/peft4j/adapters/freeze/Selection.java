@@ -5,10 +5,7 @@ import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.NearestNames;
-import io.peft4j.graph.Value;
 import io.peft4j.site.LinearSite;
-import io.peft4j.site.NormSite;
-import io.peft4j.site.Role;
 import io.peft4j.site.Site;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -19,7 +16,6 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** Which of a model's own weights train. */
@@ -28,7 +24,7 @@ public sealed interface Selection {
   String text();
 
   /**
-   * The chosen ones.
+   * The places of the chosen ones; a tied weight may be given by any of its places.
    *
    * @throws PeftException if the model does not have what is asked for
    */
@@ -44,7 +40,7 @@ public sealed interface Selection {
       return new TopLayers(Integer.parseInt(text.substring(11)));
     }
     if (text.startsWith("named:")) {
-      return new Named(Splitter.on(',').splitToList(text.substring(6)));
+      return new Named(Splitter.on(',').trimResults().splitToList(text.substring(6)));
     }
     return switch (text) {
       case "all" -> new All();
@@ -53,7 +49,7 @@ public sealed interface Selection {
       case "norm" -> new Norm();
       default ->
           throw new RecipeException(
-              "selection must be one of all, head, bias, norm, top-layers:N, named:A,B; was '%s'"
+              "selections must be among all, head, bias, norm, top-layers:N, named:A,B; was '%s'"
                   .formatted(text));
     };
   }
@@ -81,12 +77,13 @@ public sealed interface Selection {
     @Override
     public List<AdapterTensor> select(ModelWeights weights) {
       Set<AdapterTensor> chosen = new LinkedHashSet<>();
-      Set<String> outputs =
-          weights.graph().outputs().stream().map(Value::name).collect(Collectors.toSet());
-      for (LinearSite site : weights.sites().linears()) {
-        if (site.role() == Role.OUTPUT || outputs.contains(site.output())) {
-          chosen.addAll(weights.within(module(site.path(), weights)));
-        }
+      for (LinearSite site : OutputLayers.of(weights.graph(), weights.sites())) {
+        chosen.addAll(weights.within(module(site.path(), weights)));
+      }
+      if (chosen.isEmpty() && OutputLayers.hasOwnScores(weights.graph())) {
+        throw new PeftException(
+            "head: no linear layer makes the logits of model '%s'; name the head's weights instead (named:A,B)"
+                .formatted(weights.graph().name()));
       }
       return List.copyOf(chosen);
     }
@@ -109,6 +106,16 @@ public sealed interface Selection {
         .map(Site::path);
   }
 
+  private static List<AdapterTensor> present(
+      List<AdapterTensor> found, Selection selection, ModelWeights weights) {
+    if (found.isEmpty()) {
+      throw new PeftException(
+          "selection '%s' matches no weight of model '%s'; leave it out or choose another"
+              .formatted(selection.text(), weights.graph().name()));
+    }
+    return found;
+  }
+
   /** Every bias. */
   record Bias() implements Selection {
     @Override
@@ -118,7 +125,7 @@ public sealed interface Selection {
 
     @Override
     public List<AdapterTensor> select(ModelWeights weights) {
-      return weights.all().stream().filter(t -> t.parameter().equals("bias")).toList();
+      return present(weights.biases(), this, weights);
     }
   }
 
@@ -131,15 +138,13 @@ public sealed interface Selection {
 
     @Override
     public List<AdapterTensor> select(ModelWeights weights) {
-      Set<String> norms =
-          weights.sites().norms().stream().map(NormSite::path).collect(Collectors.toSet());
-      return weights.all().stream().filter(t -> norms.contains(t.module())).toList();
+      return present(weights.norms(), this, weights);
     }
   }
 
   /** The last layers of each stack. */
   record TopLayers(int count) implements Selection {
-    private static final Pattern LAYER = Pattern.compile("(.*?\\.?)(\\d+)\\..*");
+    private static final Pattern LAYER = Pattern.compile("((?:.*?\\.)?)(\\d+)\\..*");
 
     public TopLayers {
       if (count < 1) {
@@ -190,6 +195,11 @@ public sealed interface Selection {
   record Named(List<String> names) implements Selection {
     public Named {
       names = List.copyOf(names);
+      if (names.isEmpty() || names.stream().anyMatch(n -> n.isBlank() || n.contains(","))) {
+        throw new RecipeException(
+            "selections: 'named' must hold one or more names, none empty or with a comma, was "
+                + names);
+      }
     }
 
     @Override
@@ -201,7 +211,8 @@ public sealed interface Selection {
     public List<AdapterTensor> select(ModelWeights weights) {
       Set<AdapterTensor> chosen = new LinkedHashSet<>();
       for (String name : names) {
-        List<AdapterTensor> found = weights.all().stream().filter(t -> matches(t, name)).toList();
+        List<AdapterTensor> found =
+            weights.places().stream().filter(t -> matches(t, name)).toList();
         if (found.isEmpty()) {
           throw new PeftException(
               "nothing in the model is named '%s'; the nearest are %s"
@@ -213,14 +224,8 @@ public sealed interface Selection {
     }
 
     private static boolean matches(AdapterTensor tensor, String name) {
-      String full = full(tensor);
+      String full = ModelWeights.fullName(tensor);
       return tensor.initializer().equals(name) || isEnd(full, name) || isEnd(tensor.module(), name);
-    }
-
-    private static String full(AdapterTensor tensor) {
-      return tensor.module().isEmpty()
-          ? tensor.parameter()
-          : tensor.module() + "." + tensor.parameter();
     }
 
     private static boolean isEnd(String path, String name) {
@@ -228,8 +233,9 @@ public sealed interface Selection {
     }
 
     private static List<String> known(ModelWeights weights) {
-      return weights.all().stream()
-          .flatMap(t -> Stream.of(full(t), t.module()))
+      return weights.places().stream()
+          .flatMap(t -> Stream.of(ModelWeights.fullName(t), t.module(), t.initializer()))
+          .filter(name -> !name.isEmpty())
           .distinct()
           .toList();
     }

@@ -164,7 +164,7 @@ class FreezeMaskTest {
 
   @ParameterizedTest
   @CsvSource({
-    "adapter_config.json, '\"bias\"', '\"biases\"', selection must be one of",
+    "adapter_config.json, '\"bias\"', '\"biases\"', selections must be among",
     "adapter_config.json, FREEZE_MASK, FROZEN, peft_type 'FROZEN' is not supported",
   })
   void aDamagedConfigurationIsNamed(
