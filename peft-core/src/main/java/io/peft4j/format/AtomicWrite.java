@@ -4,8 +4,11 @@ import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.PeftException;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.concurrent.ThreadLocalRandom;
@@ -25,7 +28,7 @@ public final class AtomicWrite {
   }
 
   /**
-   * Makes one file.
+   * Makes one file. A file at the target is replaced, a folder never is.
    *
    * @throws PeftException if it cannot be written
    */
@@ -34,7 +37,8 @@ public final class AtomicWrite {
   }
 
   /**
-   * Makes one folder; the writer is given a new, empty one. A folder at the target is replaced.
+   * Makes one folder; the writer is given a new, empty one. A folder at the target is replaced, a
+   * file never is.
    *
    * @throws PeftException if it cannot be written
    */
@@ -47,6 +51,11 @@ public final class AtomicWrite {
     Path parent = absolute.getParent();
     if (parent == null) {
       throw new PeftException("cannot write to " + target + ": it is a root; give another path");
+    }
+    if (Files.exists(absolute) && folder != Files.isDirectory(absolute)) {
+      throw new PeftException(
+          "cannot write %s: there is a %s of this name; give another path"
+              .formatted(target, folder ? "file" : "folder"));
     }
     String stem = "." + absolute.getFileName() + "." + Long.toHexString(random()) + ".part";
     Path temporary = parent.resolve(stem);
@@ -95,9 +104,16 @@ public final class AtomicWrite {
   }
 
   private static String reason(IOException e) {
-    String message = e.getMessage();
-    return e.getClass().getSimpleName().replaceFirst("Exception$", "")
-        + (message == null ? "" : " (" + message + ")");
+    if (e instanceof AccessDeniedException denied) {
+      return denied.getFile() + " may not be written";
+    }
+    if (e instanceof FileAlreadyExistsException exists) {
+      return exists.getFile() + " is there already and is no folder";
+    }
+    if (e instanceof NoSuchFileException missing) {
+      return missing.getFile() + " does not exist";
+    }
+    return e.getMessage() == null ? "no reason given" : e.getMessage();
   }
 
   private static long random() {
