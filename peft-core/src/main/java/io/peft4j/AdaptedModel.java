@@ -17,7 +17,6 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.PooledHead;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -25,7 +24,6 @@ import org.jspecify.annotations.Nullable;
 /** A model with an adapter. Training changes the values of what trains; all else stays. */
 public final class AdaptedModel {
   private final PretrainedModel base;
-  private final Map<String, String> provenance = new LinkedHashMap<>();
   private StoredAdapter stored;
 
   AdaptedModel(PretrainedModel base, StoredAdapter stored) {
@@ -61,7 +59,7 @@ public final class AdaptedModel {
 
   /** Notes something about how the adapter was made; it is saved with it. */
   public void note(String key, String value) {
-    provenance.put(key, value);
+    stored = stored.withNote(key, value);
   }
 
   /**
@@ -79,33 +77,19 @@ public final class AdaptedModel {
             head.attach(adapter.graph(), seed),
             adapter.tensors(),
             adapter.targets());
-    stored =
-        new StoredAdapter(
-            withHead, stored.configuration(), storedHead(head, withHead.graph()), labels);
-  }
-
-  private static StoredHead storedHead(PooledHead head, Graph graph) {
-    return new StoredHead(
-        head, graph.initializer(PooledHead.WEIGHT), graph.initializer(PooledHead.BIAS));
+    stored = stored.withAdapter(withHead, head).withLabels(labels);
   }
 
   /** Names the classes of a model that has its own head. */
   public void nameLabels(List<String> labels) {
-    stored = new StoredAdapter(stored.adapter(), stored.configuration(), stored.head(), labels);
+    stored = stored.withLabels(labels);
   }
 
   /** Puts new values in place of the present ones, by initializer. */
   public void update(Map<String, Tensor> values) {
     GraphEditor editor = graph().edit();
     values.forEach(editor::initializer);
-    Graph graph = editor.build();
-    StoredHead head = stored.head();
-    stored =
-        new StoredAdapter(
-            stored.adapter().withGraph(graph),
-            stored.configuration(),
-            head == null ? null : storedHead(head.head(), graph),
-            stored.labels());
+    stored = stored.withAdapter(stored.adapter().withGraph(editor.build()), head());
   }
 
   /** Writes the adapter folder, with the head beside it if one was added; whole or not at all. */
@@ -113,7 +97,7 @@ public final class AdaptedModel {
     AdapterFormat format =
         Formats.adapterWriter(f -> f.writes(stored.adapter()), stored.adapter().method().name());
     Path source = base.checkpoint().source().getFileName();
-    format.write(stored, source == null ? "" : source.toString(), provenance, folder);
+    format.write(stored, source == null ? "" : source.toString(), folder);
   }
 
   /** Merges, with the tolerance that suits the weights' types: 1e-4, or 2e-2 for 16-bit weights. */
@@ -156,8 +140,11 @@ public final class AdaptedModel {
                 editor.initializer(key, graph().initializer(key));
               }
             });
+    if (!stored.provenance().isEmpty()) {
+      editor.metadata(Checkpoint.PROVENANCE_KEY, Checkpoint.text(stored.provenance()));
+    }
     if (!labels().isEmpty()) {
-      editor.metadata(Checkpoint.LABELS_KEY, Checkpoint.labelsText(labels()));
+      editor.metadata(Checkpoint.LABELS_KEY, Checkpoint.text(labels()));
     }
     return editor.freezeAll().untag().build();
   }

@@ -11,6 +11,7 @@ import io.peft4j.graph.Value;
 import io.peft4j.site.Sites;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /** A model without an adapter. Immutable; attaching and merging give other models. */
 public final class PretrainedModel {
@@ -63,7 +64,11 @@ public final class PretrainedModel {
     return new AdaptedModel(
         this,
         new StoredAdapter(
-            method.attach(graph(), DEFAULT_ADAPTER, seed), "", null, checkpoint.labels()));
+            method.attach(graph(), DEFAULT_ADAPTER, seed),
+            "",
+            null,
+            checkpoint.labels(),
+            Map.of()));
   }
 
   /**

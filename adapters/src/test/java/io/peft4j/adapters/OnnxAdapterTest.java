@@ -50,8 +50,7 @@ class OnnxAdapterTest {
       })
   void mergedExportedAndRunElsewhereItSaysTheSame(String name) {
     PretrainedModel base = Checkpoints.open(ONNX.resolve(name).resolve("model.onnx"));
-    for (AdapterMethod method :
-        List.of(Lora.rank(4).on(Targets.feedForward()), FreezeMask.all())) {
+    for (AdapterMethod method : List.of(Lora.rank(4).on(Targets.feedForward()), FreezeMask.all())) {
       AdaptedModel adapted = moved(base.attach(method));
       MergedModel merged = adapted.merge();
       Path file = folder.resolve(name + "-" + method.name() + ".onnx");

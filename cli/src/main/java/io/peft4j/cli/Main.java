@@ -1,5 +1,6 @@
 package io.peft4j.cli;
 
+import io.peft4j.Version;
 import io.peft4j.cli.quickstart.QuickstartCommand;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -17,7 +18,7 @@ import picocli.CommandLine.Spec;
     name = "peft4j",
     description = "Parameter-efficient fine-tuning for the JVM.",
     mixinStandardHelpOptions = true,
-    version = "peft4j 0.1.0-SNAPSHOT",
+    versionProvider = Main.VersionText.class,
     subcommands = {
       QuickstartCommand.class,
       InspectCommand.class,
@@ -29,6 +30,14 @@ import picocli.CommandLine.Spec;
       ExportCommand.class
     })
 public final class Main implements Runnable {
+  /** For {@code --version}. */
+  static final class VersionText implements CommandLine.IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      return new String[] {"peft4j " + Version.text()};
+    }
+  }
+
   private static final int FAILED = 1;
   private static final int WRONG_USAGE = 2;
 

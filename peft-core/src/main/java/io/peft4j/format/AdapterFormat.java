@@ -5,6 +5,8 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.PooledHead;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -38,14 +40,40 @@ public interface AdapterFormat {
    *     written back; empty for a new adapter
    * @param head the head beside the adapter; null if there is none
    * @param labels the classes in order; empty if the folder does not say
+   * @param provenance what made the adapter, for people: seeds, hashes, versions
    */
   record StoredAdapter(
       AttachedAdapter adapter,
       String configuration,
       @Nullable StoredHead head,
-      List<String> labels) {
+      List<String> labels,
+      Map<String, String> provenance) {
     public StoredAdapter {
       labels = List.copyOf(labels);
+      provenance = Collections.unmodifiableMap(new LinkedHashMap<>(provenance));
+    }
+
+    /** The same adapter in another state, the head's values those of its graph. */
+    public StoredAdapter withAdapter(AttachedAdapter newAdapter, @Nullable PooledHead form) {
+      Graph graph = newAdapter.graph();
+      StoredHead newHead =
+          form == null
+              ? null
+              : new StoredHead(
+                  form, graph.initializer(PooledHead.WEIGHT), graph.initializer(PooledHead.BIAS));
+      return new StoredAdapter(newAdapter, configuration, newHead, labels, provenance);
+    }
+
+    /** The same adapter with its classes named. */
+    public StoredAdapter withLabels(List<String> newLabels) {
+      return new StoredAdapter(adapter, configuration, head, newLabels, provenance);
+    }
+
+    /** The same adapter with a note on how it was made. */
+    public StoredAdapter withNote(String key, String value) {
+      Map<String, String> notes = new LinkedHashMap<>(provenance);
+      notes.put(key, value);
+      return new StoredAdapter(adapter, configuration, head, labels, notes);
     }
   }
 
@@ -64,7 +92,6 @@ public interface AdapterFormat {
    *
    * @param stored the adapter, its graph with present values
    * @param baseModel the base model's name
-   * @param provenance what made the adapter, for people: seeds, hashes, versions
    */
-  void write(StoredAdapter stored, String baseModel, Map<String, String> provenance, Path folder);
+  void write(StoredAdapter stored, String baseModel, Path folder);
 }

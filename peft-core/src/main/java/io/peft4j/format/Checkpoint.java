@@ -24,11 +24,14 @@ public record Checkpoint(
   /** Under this key of a graph's metadata its classes are noted, as a JSON list. */
   public static final String LABELS_KEY = "peft4j.labels";
 
+  /** Under this key of a graph's metadata stands what made it, as a JSON object. */
+  public static final String PROVENANCE_KEY = "peft4j.provenance";
+
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  /** Labels as text for {@link #LABELS_KEY}. */
-  public static String labelsText(List<String> labels) {
-    return JSON.valueToTree(labels).toString();
+  /** A list or map as JSON text, for a graph's metadata. */
+  public static String text(Object value) {
+    return JSON.valueToTree(value).toString();
   }
 
   public Checkpoint withLabels(List<String> newLabels) {

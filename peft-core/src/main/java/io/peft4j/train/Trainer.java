@@ -3,10 +3,12 @@ package io.peft4j.train;
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
+import io.peft4j.Version;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
 import io.peft4j.data.TextBatches;
 import io.peft4j.data.TextTokenizer;
+import io.peft4j.format.ContentHash;
 import io.peft4j.graph.Dim;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Value;
@@ -102,8 +104,20 @@ public final class Trainer {
           validation == null
               ? null
               : new TextBatches(validation, validationLabels, tokenizer, inputs);
-      return fit(model, batches, judged, Loss.CROSS_ENTROPY, PooledHead.LOGITS);
+      TrainingResult result = fit(model, batches, judged, Loss.CROSS_ENTROPY, PooledHead.LOGITS);
+      noteProvenance(model, train, result);
+      return result;
     }
+  }
+
+  private void noteProvenance(AdaptedModel model, Dataset train, TrainingResult result) {
+    Path data = Path.of(train.name()).getFileName();
+    model.note("peft4j", Version.text());
+    model.note("baseSha256", ContentHash.of(model.base().graph()));
+    model.note("data", data == null ? train.name() : data.toString());
+    model.note("dataSha256", ContentHash.of(train));
+    model.note("recipe", recipe.toString());
+    model.note("steps", Integer.toString(result.steps()));
   }
 
   /**

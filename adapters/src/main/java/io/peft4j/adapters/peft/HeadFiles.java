@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -30,8 +31,8 @@ final class HeadFiles {
 
   private HeadFiles() {}
 
-  /** The head, if there is one, and the classes. */
-  record Head(@Nullable StoredHead stored, List<String> labels) {}
+  /** The head, if there is one, the classes, and what made the adapter. */
+  record Head(@Nullable StoredHead stored, List<String> labels, Map<String, String> provenance) {}
 
   /** What lies in a folder; null if peft4j did not write it. */
   static @Nullable Head read(Path folder) {
@@ -42,9 +43,14 @@ final class HeadFiles {
     JsonNode notes = notes(file);
     List<String> labels = new ArrayList<>();
     notes.path("labels").forEach(label -> labels.add(label.asText()));
+    Map<String, String> provenance = new LinkedHashMap<>();
+    notes
+        .path("provenance")
+        .properties()
+        .forEach(note -> provenance.put(note.getKey(), note.getValue().asText()));
     JsonNode head = notes.path("head");
     if (head.isMissingNode()) {
-      return new Head(null, labels);
+      return new Head(null, labels, provenance);
     }
     Map<String, Tensor> tensors = SafeTensors.read(folder.resolve(HEAD)).tensors();
     Tensor weight = tensors.get(PooledHead.WEIGHT);
@@ -62,7 +68,7 @@ final class HeadFiles {
           file + ": field 'head.pooling' must be mean or cls, was " + head.path("pooling"), e);
     }
     PooledHead form = new PooledHead(pooling, labels.size(), head.path("dropout").asDouble(0));
-    return new Head(new StoredHead(form, weight, bias), labels);
+    return new Head(new StoredHead(form, weight, bias), labels, provenance);
   }
 
   private static JsonNode notes(Path file) {
@@ -93,10 +99,9 @@ final class HeadFiles {
   }
 
   /** Writes head, labels and provenance; nothing if there is nothing to tell. */
-  static void write(Path folder, StoredAdapter stored, Map<String, String> provenance)
-      throws IOException {
+  static void write(Path folder, StoredAdapter stored) throws IOException {
     StoredHead head = stored.head();
-    if (head == null && provenance.isEmpty() && stored.labels().isEmpty()) {
+    if (head == null && stored.provenance().isEmpty() && stored.labels().isEmpty()) {
       return;
     }
     ObjectNode notes = PeftConfig.JSON.createObjectNode();
@@ -112,7 +117,7 @@ final class HeadFiles {
     }
     stored.labels().forEach(notes.putArray("labels")::add);
     ObjectNode origin = notes.putObject("provenance");
-    provenance.forEach(origin::put);
+    stored.provenance().forEach(origin::put);
     Files.writeString(folder.resolve(NOTES), notes.toPrettyString() + "\n", UTF_8);
   }
 }

@@ -82,7 +82,8 @@ public final class PeftFormat implements AdapterFormat {
         attached.withGraph(editor.build()),
         text,
         storedHead,
-        head == null ? List.of() : head.labels());
+        head == null ? List.of() : head.labels(),
+        head == null ? Map.of() : head.provenance());
   }
 
   private static PeftInterchange interchange(PeftConfig config) {
@@ -125,8 +126,7 @@ public final class PeftFormat implements AdapterFormat {
   }
 
   @Override
-  public void write(
-      StoredAdapter stored, String baseModel, Map<String, String> provenance, Path folder) {
+  public void write(StoredAdapter stored, String baseModel, Path folder) {
     AttachedAdapter adapter = stored.adapter();
     String config =
         stored.configuration().isEmpty() ? newConfig(stored, baseModel) : stored.configuration();
@@ -140,7 +140,7 @@ public final class PeftFormat implements AdapterFormat {
         target -> {
           Files.writeString(target.resolve(CONFIG), config, UTF_8);
           SafeTensors.write(target.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
-          HeadFiles.write(target, stored, provenance);
+          HeadFiles.write(target, stored);
         });
   }
 
