@@ -5,17 +5,21 @@ import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.SavedModules;
+import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.Tensor;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
  * Trains chosen weights of the model itself, in float32, and freezes all others; nothing is added
- * to the model. Selections can be joined: {@code FreezeMask.topLayers(2).and(FreezeMask.head())}.
+ * to the model but casts where it computes in another type. Selections can be joined: {@code
+ * FreezeMask.topLayers(2).and(FreezeMask.head())}.
  *
  * @param selections what trains; a weight that several name trains once
  */
@@ -98,13 +102,22 @@ public record FreezeMask(List<Selection> selections) implements AdapterMethod {
     }
     List<AdapterTensor> tensors =
         weights.all().stream().filter(t -> chosen.contains(t.initializer())).toList();
-    GraphEditor editor = base.edit();
-    for (AdapterTensor tensor : tensors) {
-      String name = tensor.initializer();
-      editor.initializer(name, base.initializer(name).cast(DType.FLOAT32)).train(name);
-    }
+    GraphEditor editor = base.edit().tagging(adapter);
+    tensors.forEach(tensor -> train(editor, tensor.initializer(), base));
     List<String> modules = tensors.stream().map(AdapterTensor::module).distinct().toList();
     return new AttachedAdapter(adapter, this, base, editor.build(), tensors, modules);
+  }
+
+  /** Where the model computes in another type, its nodes are given the weight in that type. */
+  private static void train(GraphEditor editor, String name, Graph base) {
+    Tensor own = base.initializer(name);
+    editor.initializer(name, own.cast(DType.FLOAT32)).train(name);
+    boolean typed = base.nodes().stream().anyMatch(n -> n.uses().contains(name) && !n.is("Cast"));
+    if (own.dtype() != DType.FLOAT32 && typed) {
+      Map<String, Attribute> to = Map.of("to", Attribute.of((long) own.dtype().onnxCode()));
+      String cast = editor.node("/" + name + "/Cast", "Cast", List.of(name), to);
+      editor.replaceUses(name, cast, node -> node.is("Cast"));
+    }
   }
 
   @Override

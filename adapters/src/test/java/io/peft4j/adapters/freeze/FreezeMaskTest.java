@@ -4,12 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.peft4j.AdaptedModel;
-import io.peft4j.Checkpoints;
 import io.peft4j.MergedModel;
 import io.peft4j.PeftException;
+import io.peft4j.RecipeException;
 import io.peft4j.adapters.FiniteDifferences;
 import io.peft4j.adapters.MethodCase;
 import io.peft4j.data.BatchSource;
+import io.peft4j.engine.CompileOptions;
+import io.peft4j.engine.torch.TorchProgram;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
@@ -75,7 +77,13 @@ class FreezeMaskTest {
   @ParameterizedTest
   @MethodSource("masks")
   void gradientsAgreeWithFiniteDifferences(FreezeMask mask, Predicate<String> expected) {
-    FiniteDifferences.checkSome(MethodCase.bert().attach(mask), GOLDEN.labelled(), 2);
+    AdaptedModel model = MethodCase.bert().attach(mask);
+    try (TorchProgram program = MethodCase.withLoss(model.graph(), CompileOptions.evaluation())) {
+      program.backward(GOLDEN.labelled(), "loss");
+      assertThat(new TreeSet<>(program.parameters().names()))
+          .isEqualTo(new TreeSet<>(model.graph().trainable()));
+    }
+    FiniteDifferences.checkSome(model, GOLDEN.labelled(), 2);
   }
 
   @ParameterizedTest
@@ -154,17 +162,21 @@ class FreezeMaskTest {
   }
 
   @Test
-  void tiedWeightsTrainOnce() throws IOException {
-    AdaptedModel model =
-        Checkpoints.open(Path.of("../loaders/src/test/resources/onnx/gpt2/model.onnx"))
-            .attach(FreezeMask.all());
-    List<String> names = model.adapter().tensors().stream().map(t -> t.initializer()).toList();
-    assertThat(names).doesNotHaveDuplicates().hasSize(model.graph().parameters().size());
+  void namesThatNameNothingAreRefused() {
+    for (List<String> names : List.of(List.<String>of(), List.of(" "), List.of("a,b"))) {
+      assertThatThrownBy(() -> FreezeMask.named(names))
+          .isInstanceOf(RecipeException.class)
+          .hasMessageContaining("'named' must hold one or more names");
+    }
+    assertThatThrownBy(() -> Selection.parse("named:")).isInstanceOf(RecipeException.class);
   }
 
   @ParameterizedTest
   @CsvSource({
-    "adapter_config.json, '\"bias\"', '\"biases\"', selections must be among",
+    "adapter_config.json, '\"bias\"', '\"biases\"', selections must be among all",
+    "adapter_config.json, '\"bias\"', '\"biases\"', adapter_config.json: field 'selections'",
+    "adapter_config.json, '\"bias\"', '\"named:\"', must hold one or more names",
+    "adapter_config.json, selections, choices, field 'selections' holds []",
     "adapter_config.json, FREEZE_MASK, FROZEN, peft_type 'FROZEN' is not supported",
   })
   void aDamagedConfigurationIsNamed(
