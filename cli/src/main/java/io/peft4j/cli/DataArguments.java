@@ -32,7 +32,10 @@ final class DataArguments {
   @Option(names = "--label-column", description = "Default: label.")
   private String label = "label";
 
-  @Option(names = "--max-length", description = "Tokens of a text at most (default: 128).")
+  @Option(
+      names = "--max-length",
+      converter = NumberArguments.Count.class,
+      description = "Tokens of a text at most (default: 128).")
   private int maxLength = 128;
 
   @Option(names = "--engine", description = "${COMPLETION-CANDIDATES} (default: pytorch).")

@@ -5,6 +5,7 @@ import io.peft4j.cli.quickstart.QuickstartCommand;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -40,18 +41,18 @@ public final class Main implements Runnable {
 
   private static final int FAILED = 1;
   private static final int WRONG_USAGE = 2;
+  private static final String STACKTRACE = "--stacktrace";
 
-  @Spec private CommandSpec spec;
+  @Spec private CommandSpec spec = CommandSpec.create();
 
   @Option(
-      names = "--stacktrace",
+      names = STACKTRACE,
       scope = ScopeType.INHERIT,
       description = "With an error, also print where in the program it arose.")
+  @SuppressWarnings("UnusedVariable") // looked for in the arguments, which may be wrong otherwise
   private boolean stacktrace;
 
-  private Main(CommandSpec spec) {
-    this.spec = spec;
-  }
+  private Main() {}
 
   public static void main(String[] args) {
     System.exit(run(args, System.out, System.err));
@@ -63,14 +64,31 @@ public final class Main implements Runnable {
    * @return 0 done, 1 the work failed, 2 wrong usage
    */
   public static int run(String[] args, PrintStream out, PrintStream err) {
-    Main main = new Main(CommandSpec.create());
-    CommandLine line = new CommandLine(main);
-    line.setOut(new PrintWriter(out, true, StandardCharsets.UTF_8));
-    line.setErr(new PrintWriter(err, true, StandardCharsets.UTF_8));
-    line.setCaseInsensitiveEnumValuesAllowed(true);
-    line.setParameterExceptionHandler((e, given) -> main.wrongUsage(e));
-    line.setExecutionExceptionHandler((e, command, parsed) -> main.failed(command, e));
-    return line.execute(args);
+    return run(line(out, err), args);
+  }
+
+  /** The command with all its sub-commands. */
+  static CommandLine line(PrintStream out, PrintStream err) {
+    return new CommandLine(new Main())
+        .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))
+        .setErr(new PrintWriter(err, true, StandardCharsets.UTF_8))
+        .setExpandAtFiles(false) // a column may be called @user
+        .setCaseInsensitiveEnumValuesAllowed(true);
+  }
+
+  static int run(CommandLine line, String... args) {
+    boolean trace = Arrays.asList(args).contains(STACKTRACE);
+    line.setParameterExceptionHandler((e, given) -> wrongUsage(e, trace));
+    line.setExecutionExceptionHandler(
+        (e, command, parsed) ->
+            e instanceof ParameterException wrong
+                ? wrongUsage(wrong, trace)
+                : failed(line.getErr(), e, trace));
+    try {
+      return line.execute(args);
+    } catch (Throwable e) { // picocli lets errors pass, memory that ran out for one
+      return failed(line.getErr(), e, trace);
+    }
   }
 
   @Override
@@ -78,25 +96,27 @@ public final class Main implements Runnable {
     throw new ParameterException(spec.commandLine(), "no command was given");
   }
 
-  private int wrongUsage(ParameterException e) {
+  private static int wrongUsage(ParameterException e, boolean trace) {
     CommandLine command = e.getCommandLine();
-    String message = Errors.oneLine(String.valueOf(e.getMessage()));
-    command
-        .getErr()
-        .println(
-            "peft4j: error: %s; see '%s --help'"
-                .formatted(message, command.getCommandSpec().qualifiedName()));
+    String message =
+        "%s; see '%s --help'"
+            .formatted(
+                Errors.oneLine(String.valueOf(e.getMessage())),
+                command.getCommandSpec().qualifiedName());
+    tell(command.getErr(), message, e, trace);
     return WRONG_USAGE;
   }
 
-  private int failed(CommandLine command, Exception e) {
-    if (e instanceof ParameterException wrong) {
-      return wrongUsage(wrong);
-    }
-    if (stacktrace) {
-      e.printStackTrace(command.getErr());
-    }
-    command.getErr().println("peft4j: error: " + Errors.describe(e));
+  private static int failed(PrintWriter err, Throwable e, boolean trace) {
+    tell(err, Errors.describe(e), e, trace);
     return FAILED;
+  }
+
+  /** The message is always the last line. */
+  private static void tell(PrintWriter err, String message, Throwable e, boolean trace) {
+    if (trace) {
+      e.printStackTrace(err);
+    }
+    err.println("peft4j: error: " + message);
   }
 }

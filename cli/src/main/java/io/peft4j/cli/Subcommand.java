@@ -27,12 +27,7 @@ public abstract class Subcommand implements Callable<Integer> {
 
   @Override
   public final Integer call() throws Exception {
-    try {
-      execute();
-    } catch (OutOfMemoryError e) {
-      throw new PeftException(
-          "memory ran out; use shorter or smaller batches, or give more in PEFT4J_JAVA_OPTS", e);
-    }
+    execute();
     return CommandLine.ExitCode.OK;
   }
 

@@ -6,6 +6,9 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.ToIntBiFunction;
+import picocli.CommandLine;
 
 /**
  * One run of the command.
@@ -15,11 +18,24 @@ import java.util.List;
  */
 record Cli(int exit, String out, String err) {
   static Cli run(Object... arguments) {
+    String[] texts = Arrays.stream(arguments).map(String::valueOf).toArray(String[]::new);
+    return captured((out, err) -> Main.run(texts, out, err));
+  }
+
+  /** With further commands. */
+  static Cli run(Consumer<CommandLine> change, String[] arguments) {
+    return captured(
+        (out, err) -> {
+          CommandLine line = Main.line(out, err);
+          change.accept(line);
+          return Main.run(line, arguments);
+        });
+  }
+
+  private static Cli captured(ToIntBiFunction<PrintStream, PrintStream> run) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     ByteArrayOutputStream err = new ByteArrayOutputStream();
-    String[] texts = Arrays.stream(arguments).map(String::valueOf).toArray(String[]::new);
-    int exit =
-        Main.run(texts, new PrintStream(out, true, UTF_8), new PrintStream(err, true, UTF_8));
+    int exit = run.applyAsInt(new PrintStream(out, true, UTF_8), new PrintStream(err, true, UTF_8));
     return new Cli(exit, out.toString(UTF_8), err.toString(UTF_8));
   }
 
