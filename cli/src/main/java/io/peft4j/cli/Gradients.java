@@ -13,6 +13,7 @@ import io.peft4j.graph.DType;
 import io.peft4j.graph.Dim;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
 import io.peft4j.task.Loss;
@@ -43,6 +44,7 @@ final class Gradients {
     Graph judged = loss.attach(graph, PooledHead.LOGITS);
     try (TorchProgram program = TorchEngine.compile(judged, CompileOptions.evaluation())) {
       Map<String, Tensor> results = new LinkedHashMap<>(program.backward(inputs, Loss.OUTPUT));
+      requireFitting(labels, results.get(PooledHead.LOGITS));
       keys(graph, adapted)
           .forEach(
               (initializer, tensor) -> {
@@ -55,9 +57,36 @@ final class Gradients {
     }
   }
 
+  /** Numbers are never spread over scores that have no label of their own. */
+  private static void requireFitting(Tensor labels, @Nullable Tensor logits) {
+    if (logits == null) {
+      return;
+    }
+    long[] scores = logits.shape();
+    long[] needed =
+        labels.dtype() == DType.INT64 ? Arrays.copyOf(scores, scores.length - 1) : scores;
+    if (!Arrays.equals(labels.shape(), needed)) {
+      throw new PeftException(
+          "'labels' is %s, but 'logits' is %s; give labels of the shape %s"
+              .formatted(labels, logits, Arrays.toString(needed)));
+    }
+  }
+
+  /**
+   * All weights train, those of 16 bits that are computed with in float32 as float32, so that small
+   * gradients are not rounded away.
+   */
   private static Graph allTrainable(Graph graph) {
     GraphEditor editor = graph.edit();
-    graph.parameters().forEach(editor::train);
+    GraphView view = new GraphView(graph);
+    for (String name : graph.parameters()) {
+      Tensor weight = graph.initializer(name);
+      boolean narrow = weight.dtype() == DType.FLOAT16 || weight.dtype() == DType.BFLOAT16;
+      if (narrow && view.consumers(name).stream().allMatch(node -> node.is("Cast"))) {
+        editor.initializer(name, weight.cast(DType.FLOAT32));
+      }
+      editor.train(name);
+    }
     return editor.build();
   }
 
@@ -114,12 +143,20 @@ final class Gradients {
     return shape != null && shape.get(shape.size() - 1).equals(Dim.of(1));
   }
 
+  /** By the architecture where the checkpoint names it, else by trying. */
+  private static boolean isCausal(Graph graph, Map<String, Tensor> inputs) {
+    String architecture = graph.metadata().getOrDefault("architecture", "");
+    return architecture.isEmpty()
+        ? looksCausal(graph, inputs)
+        : architecture.endsWith("ForCausalLM") || architecture.endsWith("LMHeadModel");
+  }
+
   /**
    * Whether the scores of a token do not depend on later tokens. Found by trying, since an ONNX
    * file does not say what it was trained for: the first token's scores must not move when the last
    * token does.
    */
-  private static boolean isCausal(Graph graph, Map<String, Tensor> inputs) {
+  private static boolean looksCausal(Graph graph, Map<String, Tensor> inputs) {
     Tensor ids = inputs.get("input_ids");
     if (ids == null || ids.rank() != 2 || ids.dim(1) < 2) {
       return false;
