@@ -13,10 +13,13 @@ import io.peft4j.site.LinearSite;
 import io.peft4j.site.NormSite;
 import io.peft4j.site.Sites;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  * @param dtypes numbers by element type of the weights
  * @param ops nodes by operator
  * @param notRunnable operators that the PyTorch engine has no lowering for, with one node each
+ * @param unused weights that the model does not read
  */
 record Inspection(
     String model,
@@ -41,6 +45,7 @@ record Inspection(
     List<SiteRow> sites,
     Map<String, Integer> ops,
     List<String> notRunnable,
+    List<String> unused,
     @Nullable AdapterRow adapter) {
 
   /**
@@ -48,9 +53,17 @@ record Inspection(
    *
    * @param kind linear, feed-forward, attention, norm or embedding
    * @param role of a linear layer; empty for the others
-   * @param size the layer's features, for example {@code 384 -> 1536}; empty where there is none
+   * @param sizes of a linear layer: in, out; of a feed-forward block: in, inner, out; of a norm:
+   *     its features; of an embedding: entries, features; empty for attention
+   * @param dtype the element type of the weights
    */
-  record SiteRow(String kind, String path, String role, String size) {}
+  record SiteRow(String kind, String path, String role, List<Long> sizes, String dtype) {
+    String sizesText() {
+      return sizes.stream()
+          .map(String::valueOf)
+          .collect(Collectors.joining(kind.equals("embedding") ? " x " : " -> "));
+    }
+  }
 
   /** An adapter; tensors by their keys in its file. */
   record AdapterRow(String method, List<String> targets, Map<String, String> tensors) {}
@@ -68,9 +81,10 @@ record Inspection(
         graph.parameterCount(),
         graph.trainableCount(),
         dtypes(graph),
-        sites(Sites.of(graph)),
+        sites(graph),
         ops(graph),
         TorchEngine.missing(graph).stream().map(Node::describe).toList(),
+        unused(graph),
         adapted == null ? null : adapter(adapted));
   }
 
@@ -110,38 +124,49 @@ record Inspection(
     return ops;
   }
 
-  private static List<SiteRow> sites(Sites sites) {
+  private static List<SiteRow> sites(Graph graph) {
+    Sites sites = Sites.of(graph);
     List<SiteRow> rows = new ArrayList<>();
     for (LinearSite site : sites.linears()) {
+      List<Long> sizes = List.of(site.inFeatures(), site.outFeatures());
       rows.add(
           new SiteRow(
-              "linear",
-              site.path(),
-              site.role().label(),
-              site.inFeatures() + " -> " + site.outFeatures()));
+              "linear", site.path(), site.role().label(), sizes, dtype(graph, site.weight())));
     }
     for (FeedForwardSite site : sites.feedForwards()) {
+      List<Long> sizes =
+          List.of(site.up().inFeatures(), site.up().outFeatures(), site.down().outFeatures());
       rows.add(
-          new SiteRow(
-              "feed-forward",
-              site.path(),
-              "",
-              site.up().inFeatures()
-                  + " -> "
-                  + site.up().outFeatures()
-                  + " -> "
-                  + site.down().outFeatures()));
+          new SiteRow("feed-forward", site.path(), "", sizes, dtype(graph, site.up().weight())));
     }
     for (AttentionSite site : sites.attentions()) {
-      rows.add(new SiteRow("attention", site.path(), "", ""));
+      rows.add(
+          new SiteRow(
+              "attention", site.path(), "", List.of(), dtype(graph, site.query().weight())));
     }
     for (NormSite site : sites.norms()) {
-      rows.add(new SiteRow("norm", site.path(), "", ""));
+      List<Long> sizes = List.of(graph.initializer(site.weight()).size());
+      rows.add(new SiteRow("norm", site.path(), "", sizes, dtype(graph, site.weight())));
     }
     for (EmbeddingSite site : sites.embeddings()) {
-      rows.add(new SiteRow("embedding", site.path(), "", site.entries() + " x " + site.size()));
+      List<Long> sizes = List.of(site.entries(), site.size());
+      rows.add(new SiteRow("embedding", site.path(), "", sizes, dtype(graph, site.weight())));
     }
     return rows;
+  }
+
+  private static String dtype(Graph graph, String weight) {
+    return graph.initializer(weight).dtype().label();
+  }
+
+  /** Weights of the file that no node reads. */
+  private static List<String> unused(Graph graph) {
+    Set<String> used = new HashSet<>();
+    graph.nodes().forEach(node -> used.addAll(node.uses()));
+    graph.outputs().forEach(output -> used.add(output.name()));
+    return graph.initializers().keySet().stream()
+        .filter(name -> !used.contains(name) && !name.startsWith(Graph.CONSTANT))
+        .toList();
   }
 
   /** For people. */
@@ -166,22 +191,25 @@ record Inspection(
               (key, tensor) ->
                   text.append("  ").append(key).append(' ').append(tensor).append('\n'));
     }
-    text.append("sites\n");
-    for (SiteRow row : sites) {
-      text.append(
-          String.format(
-                  Locale.ROOT,
-                  "  %-12s %-48s %-18s %s",
-                  row.kind(),
-                  row.path(),
-                  row.role(),
-                  row.size())
-              .stripTrailing());
-      text.append('\n');
+    if (!sites.isEmpty()) {
+      site(text, "site", "name", "role", "size", "type");
+      sites.forEach(
+          row -> site(text, row.kind(), row.path(), row.role(), row.sizesText(), row.dtype()));
     }
     line(text, "operators", ops.toString().replaceAll("[{}]", ""));
     notRunnable.forEach(node -> line(text, "not runnable", node));
+    if (!unused.isEmpty()) {
+      line(text, "unused", String.join(", ", unused));
+    }
     return text.toString();
+  }
+
+  private static void site(
+      StringBuilder text, String kind, String name, String role, String size, String type) {
+    text.append(
+        String.format(Locale.ROOT, "%-13s %-48s %-18s %-20s %s", kind, name, role, size, type)
+            .stripTrailing());
+    text.append('\n');
   }
 
   private static void line(StringBuilder text, String name, String value) {
