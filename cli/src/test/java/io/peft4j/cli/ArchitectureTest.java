@@ -5,7 +5,9 @@ import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import com.tngtech.archunit.base.DescribedPredicate;
 import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
-import com.tngtech.archunit.core.domain.JavaMethod;
+import com.tngtech.archunit.core.domain.JavaCodeUnit;
+import com.tngtech.archunit.core.domain.JavaField;
+import com.tngtech.archunit.core.domain.JavaMember;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
@@ -14,6 +16,8 @@ import com.tngtech.archunit.lang.ArchRule;
 import com.tngtech.archunit.lang.ConditionEvents;
 import com.tngtech.archunit.lang.SimpleConditionEvent;
 import com.tngtech.archunit.lang.syntax.ArchRuleDefinition;
+import java.util.Set;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 
 /** The arrows between the modules. */
@@ -109,34 +113,48 @@ class ArchitectureTest {
   @Test
   void noThirdPartyTypeInPublicSignatures() {
     check(
-        ArchRuleDefinition.methods()
-            .that()
-            .arePublic()
+        ArchRuleDefinition.codeUnits()
+            .that(CAN_BE_CALLED)
             .and()
             .areDeclaredInClassesThat()
             .arePublic()
             .and()
             .areDeclaredInClassesThat()
             .resideOutsideOfPackage(CLI)
-            .should(haveOwnSignatures()));
+            .should(haveOwnTypes(JavaCodeUnit::getAllInvolvedRawTypes)));
+    check(
+        ArchRuleDefinition.fields()
+            .that(CAN_BE_CALLED)
+            .and()
+            .areDeclaredInClassesThat()
+            .arePublic()
+            .and()
+            .areDeclaredInClassesThat()
+            .resideOutsideOfPackage(CLI)
+            .should(haveOwnTypes(JavaField::getAllInvolvedRawTypes)));
   }
 
-  private static ArchCondition<JavaMethod> haveOwnSignatures() {
+  private static final DescribedPredicate<JavaMember> CAN_BE_CALLED =
+      DescribedPredicate.describe(
+          "are public or protected",
+          member ->
+              member.getModifiers().contains(JavaModifier.PUBLIC)
+                  || member.getModifiers().contains(JavaModifier.PROTECTED));
+
+  private static <T extends JavaMember> ArchCondition<T> haveOwnTypes(
+      Function<T, Set<JavaClass>> types) {
     return new ArchCondition<>(
         "take and give types of the JDK, the project or DJL's NDArray family") {
       @Override
-      public void check(JavaMethod method, ConditionEvents events) {
-        if (method.getOwner().getModifiers().contains(JavaModifier.SYNTHETIC)) {
-          return;
-        }
-        method.getAllInvolvedRawTypes().stream()
+      public void check(T member, ConditionEvents events) {
+        types.apply(member).stream()
             .map(JavaClass::getBaseComponentType)
             .filter(type -> !isOwn(type))
             .forEach(
                 type ->
                     events.add(
                         SimpleConditionEvent.violated(
-                            method, method.getFullName() + " has " + type.getName())));
+                            member, member.getFullName() + " has " + type.getName())));
       }
     };
   }
