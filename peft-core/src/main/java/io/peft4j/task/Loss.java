@@ -16,7 +16,7 @@ import java.util.Map;
  * Losses as nodes of a graph: attaching one adds the input {@code labels} and the scalar output
  * {@code loss}, the mean over what counts.
  */
-public enum Loss {
+public enum Loss implements Objective {
   /** Logits [B, C], labels int64 [B]. */
   CROSS_ENTROPY,
   /** Logits [B, T, C], labels int64 [B, T]; -100 does not count. */
@@ -34,17 +34,17 @@ public enum Loss {
   /** The name of the output that an attached loss gives. */
   public static final String OUTPUT = "loss";
 
-  /** Where there is one score for two classes: above this it means class 1. */
+  @Override
   public double threshold() {
     return this == BINARY_CROSS_ENTROPY ? 0 : 0.5; // the sigmoid of 0 is 0.5
   }
 
   /**
-   * The graph with this loss.
+   * {@inheritDoc}
    *
-   * @param logits the output to judge
    * @throws PeftException if the graph has no such output
    */
+  @Override
   public Graph attach(Graph graph, String logits) {
     if (graph.outputs().stream().noneMatch(v -> v.name().equals(logits))) {
       throw new PeftException(

@@ -1,7 +1,6 @@
 package io.peft4j.train;
 
 import io.peft4j.data.BatchSource;
-import io.peft4j.data.TextBatches;
 import io.peft4j.engine.Program;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.Metrics;
@@ -33,7 +32,7 @@ public final class Evaluation {
     for (int from = 0; from < order.length; from += BATCH) {
       int[] rows = java.util.Arrays.copyOfRange(order, from, Math.min(order.length, from + BATCH));
       Map<String, Tensor> inputs = new LinkedHashMap<>(source.batch(rows));
-      inputs.remove(TextBatches.LABELS);
+      inputs.keySet().retainAll(program.inputNames()); // labels and the like are for training
       Tensor result = program.run(inputs).get(output);
       if (result == null) {
         throw new io.peft4j.PeftException("the model has no output '" + output + "'");

@@ -4,7 +4,7 @@ import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
 import io.peft4j.data.BatchSource;
 import io.peft4j.graph.Graph;
-import io.peft4j.task.Loss;
+import io.peft4j.task.Objective;
 import java.nio.charset.StandardCharsets;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
@@ -21,7 +21,7 @@ record RunIdentity(
     Recipe recipe,
     String model,
     String output,
-    Loss loss,
+    String objective,
     String trainingData,
     @Nullable String validationData) {
 
@@ -29,14 +29,14 @@ record RunIdentity(
       Recipe recipe,
       Graph graph,
       String output,
-      Loss loss,
+      Objective objective,
       BatchSource train,
       @Nullable BatchSource validation) {
     return new RunIdentity(
         recipe,
         hash(graph),
         output,
-        loss,
+        objective.name(),
         hash(train),
         validation == null ? null : hash(validation));
   }

@@ -13,6 +13,7 @@ import io.peft4j.graph.Dim;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Value;
 import io.peft4j.task.Loss;
+import io.peft4j.task.Objective;
 import io.peft4j.task.PooledHead;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -129,15 +130,15 @@ public final class Trainer {
       AdaptedModel model,
       BatchSource train,
       @Nullable BatchSource validation,
-      Loss loss,
+      Objective objective,
       String logits) {
-    try (TrainingLoop loop = new TrainingLoop(model.graph(), logits, loss, recipe, listener)) {
+    try (TrainingLoop loop = new TrainingLoop(model.graph(), logits, objective, recipe, listener)) {
       TrainingStates states = null;
       if (stateFolder != null) {
         states =
             new TrainingStates(
                 stateFolder,
-                RunIdentity.of(recipe, model.graph(), logits, loss, train, validation));
+                RunIdentity.of(recipe, model.graph(), logits, objective, train, validation));
       }
       if (states != null && resumes) {
         loop.resume(states);

@@ -11,6 +11,7 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.Loss;
 import io.peft4j.task.Metrics;
+import io.peft4j.task.Objective;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -24,7 +25,7 @@ import org.jspecify.annotations.Nullable;
 final class TrainingLoop implements AutoCloseable {
   private final Recipe recipe;
   private final String logits;
-  private final Loss loss;
+  private final Objective objective;
   private final TrainingListener listener;
   private final TorchParameters parameters;
   private final TorchProgram training;
@@ -34,17 +35,19 @@ final class TrainingLoop implements AutoCloseable {
   private Map<String, Tensor> best = Map.of();
   private double secondsBefore;
 
-  TrainingLoop(Graph graph, String logits, Loss loss, Recipe recipe, TrainingListener listener) {
+  TrainingLoop(
+      Graph graph, String logits, Objective objective, Recipe recipe, TrainingListener listener) {
     this.recipe = recipe;
     this.logits = logits;
-    this.loss = loss;
+    this.objective = objective;
     this.listener = listener;
     if (graph.trainable().isEmpty()) {
       throw new PeftException("nothing in model '" + graph.name() + "' trains; attach an adapter");
     }
     parameters = TorchParameters.of(graph, DType.FLOAT32);
     training =
-        TorchEngine.compile(loss.attach(graph, logits), CompileOptions.forTraining(), parameters);
+        TorchEngine.compile(
+            objective.attach(graph, logits), CompileOptions.forTraining(), parameters);
     evaluation = TorchEngine.compile(graph, CompileOptions.evaluation(), parameters);
     optimizer =
         new AdamW(parameters, AdamW.groups(graph, recipe.weightDecay()), AdamW.Settings.standard());
@@ -140,7 +143,7 @@ final class TrainingLoop implements AutoCloseable {
 
   private Metrics evaluate(BatchSource source) {
     return Evaluation.metrics(
-        Evaluation.scores(evaluation, source, logits), source, loss.threshold());
+        Evaluation.scores(evaluation, source, logits), source, objective.threshold());
   }
 
   /** The rows of an epoch: as they stand, or shuffled (Fisher and Yates). */
