@@ -38,8 +38,12 @@ final class ExportCommand extends Subcommand {
 
   @Option(
       names = "--tolerance",
+      converter = NumberArguments.Tolerance.class,
       description = "For ONNX: the largest output difference to accept (default: 1e-4).")
   private double tolerance = TOLERANCE;
+
+  @Option(names = "--overwrite", description = "Replace a model that is at OUT already.")
+  private boolean overwrite;
 
   /** What is printed; the difference is 0 for SafeTensors, which keep every bit. */
   record Result(String output, double maxOutputDifference) {}
@@ -47,7 +51,7 @@ final class ExportCommand extends Subcommand {
   @Override
   protected void execute() {
     ModelArguments.Opened opened = model.open();
-    Outputs.requireModelTarget(output, model.path());
+    Outputs.requireModelTarget(output, overwrite, model.path(), model.adapter());
     AdaptedModel adapted = opened.adapted();
     PretrainedModel plain = adapted == null ? opened.base() : adapted.merge().model();
     double difference = 0;

@@ -33,9 +33,13 @@ final class MergeCommand extends Subcommand {
 
   @Option(
       names = "--tolerance",
+      converter = NumberArguments.Tolerance.class,
       description =
           "The largest output difference to accept (default: 1e-4, 2e-2 for 16-bit weights).")
   private @Nullable Double tolerance;
+
+  @Option(names = "--overwrite", description = "Replace a model that is at OUT already.")
+  private boolean overwrite;
 
   /** What is printed. */
   record Result(String output, double maxOutputDifference) {}
@@ -43,7 +47,7 @@ final class MergeCommand extends Subcommand {
   @Override
   protected void execute() {
     AdaptedModel adapted = Checkpoints.open(model).load(adapter);
-    Outputs.requireModelTarget(output, model);
+    Outputs.requireModelTarget(output, overwrite, model, adapter);
     MergedModel merged = tolerance == null ? adapted.merge() : adapted.merge(tolerance);
     Formats.modelNamed(adapted.base().checkpoint().format())
         .write(merged.model().checkpoint(), merged.model().graph(), output);

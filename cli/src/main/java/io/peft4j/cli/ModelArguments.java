@@ -27,6 +27,10 @@ final class ModelArguments {
     return model;
   }
 
+  @Nullable Path adapter() {
+    return adapter;
+  }
+
   /** A model that was opened. */
   record Opened(PretrainedModel base, @Nullable AdaptedModel adapted) {
     Graph graph() {

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** Where results may be written: never over something that is not a result. */
 public final class Outputs {
@@ -44,17 +45,40 @@ public final class Outputs {
   }
 
   /**
-   * Refuses to write a model where its source or a foreign folder is.
+   * Refuses to write a model over its source or its adapter, over another result unless that is
+   * wanted, and over a folder that is no model in any case.
    *
-   * @throws PeftException if the target is the source, or a folder that is no model
+   * @param adapter null if there is none
+   * @throws PeftException if something is there that must stay
    */
-  static void requireModelTarget(Path target, Path source) {
-    Path absolute = target.toAbsolutePath().normalize();
-    if (absolute.equals(source.toAbsolutePath().normalize())) {
-      throw new PeftException(target + " is the model itself; give another --output");
+  static void requireModelTarget(
+      Path target, boolean overwrite, Path source, @Nullable Path adapter) {
+    if (!Files.exists(target) || isEmpty(target)) {
+      return;
+    }
+    requireApart(target, source, "model");
+    if (adapter != null) {
+      requireApart(target, adapter, "adapter");
+    }
+    if (!overwrite) {
+      throw new PeftException(
+          target + " is there already; give another --output, or add --overwrite");
     }
     if (Files.isDirectory(target)) {
       requireReplaceable(target, List.of("config.json", "model.safetensors"));
+    }
+  }
+
+  private static void requireApart(Path target, Path source, String what) {
+    try {
+      Path real = target.toRealPath();
+      if (source.toRealPath().startsWith(real)) {
+        throw new PeftException(
+            "%s %s the %s itself; give another --output"
+                .formatted(target, source.toRealPath().equals(real) ? "is" : "holds", what));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 

@@ -27,6 +27,7 @@ import org.jspecify.annotations.Nullable;
  * stands. Every error names that place.
  */
 final class RecipeKeys {
+  private static final String SET = "--set ";
   private static final ObjectMapper YAML =
       new ObjectMapper(
           YAMLFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build());
@@ -38,11 +39,22 @@ final class RecipeKeys {
    */
   private record Entry(JsonNode value, String place) {}
 
-  private final Path file;
+  private final String source;
   private final Map<String, Entry> entries = new LinkedHashMap<>();
 
-  private RecipeKeys(Path file) {
-    this.file = file;
+  private RecipeKeys(String source) {
+    this.source = source;
+  }
+
+  /**
+   * The keys that are given as {@code key=value}, without a file.
+   *
+   * @throws RecipeException if a setting has another form or an unknown key
+   */
+  static RecipeKeys of(Collection<String> allowed, List<String> settings) {
+    RecipeKeys keys = new RecipeKeys("the settings");
+    settings.forEach(setting -> keys.set(setting, allowed));
+    return keys;
   }
 
   /**
@@ -53,7 +65,7 @@ final class RecipeKeys {
    * @throws RecipeException if the file is no YAML, or a key is unknown or given twice
    */
   static RecipeKeys read(Path file, Collection<String> allowed, List<String> settings) {
-    RecipeKeys keys = new RecipeKeys(file);
+    RecipeKeys keys = new RecipeKeys(file.toString());
     if (!Files.isRegularFile(file)) {
       throw new PeftException("recipe " + file + " does not exist; check the path");
     }
@@ -81,7 +93,7 @@ final class RecipeKeys {
       throws IOException {
     while (parser.nextToken() == JsonToken.FIELD_NAME) {
       String key = prefix + parser.currentName();
-      String place = file + ", line " + parser.currentTokenLocation().getLineNr();
+      String place = source + ", line " + parser.currentTokenLocation().getLineNr();
       boolean section = allowed.stream().anyMatch(a -> a.startsWith(key + "."));
       JsonToken token = parser.nextToken();
       if (section) {
@@ -112,7 +124,7 @@ final class RecipeKeys {
 
   private void set(String setting, Collection<String> allowed) {
     int equals = setting.indexOf('=');
-    String place = "--set " + setting;
+    String place = SET + setting;
     if (equals < 1) {
       throw new RecipeException(place + ": it must be key=value");
     }
@@ -128,7 +140,7 @@ final class RecipeKeys {
   /** Where a key stands, for messages. */
   String place(String key) {
     Entry entry = entries.get(key);
-    return entry == null ? file.toString() : entry.place();
+    return entry == null ? source : entry.place();
   }
 
   private @Nullable JsonNode value(String key) {
@@ -136,6 +148,20 @@ final class RecipeKeys {
     return entry == null || entry.value().isNull() || entry.value().isMissingNode()
         ? null
         : entry.value();
+  }
+
+  boolean has(String key) {
+    return value(key) != null;
+  }
+
+  /** Whether a message already says where the wrong value stands. */
+  boolean isPlaced(String message) {
+    return message.startsWith(source) || isSetting(message);
+  }
+
+  /** Whether a message is about a {@code key=value}. */
+  static boolean isSetting(String message) {
+    return message.startsWith(SET);
   }
 
   /** The value as the recipe has it. */
@@ -159,7 +185,7 @@ final class RecipeKeys {
   String required(String key) {
     String value = text(key, "");
     if (value.isEmpty()) {
-      throw new RecipeException("%s: the key '%s' is missing; add it".formatted(file, key));
+      throw new RecipeException("%s: the key '%s' is missing; add it".formatted(source, key));
     }
     return value;
   }
@@ -224,14 +250,12 @@ final class RecipeKeys {
     if (value == null) {
       return List.of();
     }
-    if (value.isObject()) {
-      throw wrong(key, "a list of texts", value);
-    }
     List<String> texts = new ArrayList<>();
-    if (value.isArray()) {
-      value.forEach(item -> texts.add(item.asText()));
-    } else {
-      texts.add(value.asText());
+    for (JsonNode item : value.isArray() ? value : List.of(value)) {
+      if (!item.isValueNode() || item.isNull()) {
+        throw wrong(key, "a text or a list of texts", value);
+      }
+      texts.add(item.asText());
     }
     return texts;
   }

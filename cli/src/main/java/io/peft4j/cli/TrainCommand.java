@@ -7,6 +7,7 @@ import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.AdaptedModel;
 import io.peft4j.Checkpoints;
 import io.peft4j.PeftException;
+import io.peft4j.RecipeException;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.DataFiles;
 import io.peft4j.data.Dataset;
@@ -33,6 +34,9 @@ import picocli.CommandLine.Parameters;
 /** {@code peft4j train}. */
 @Command(name = "train", description = "Fine-tune an adapter as a recipe says.")
 final class TrainCommand extends Subcommand {
+  private static final String ADAPTER = "adapter";
+  private static final String METRICS = "metrics.json";
+  private static final String RECIPE = "recipe.yaml";
   private static final String STATE = "state";
 
   @Parameters(paramLabel = "RECIPE.yaml", description = "What to train, on what, and how.")
@@ -47,8 +51,14 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--resume", description = "Go on where an earlier run was stopped.")
   private boolean resume;
 
+  @Option(
+      names = "--overwrite",
+      description = "Put this run in the place of an earlier one in the same folder.")
+  private boolean overwrite;
+
   @Override
   protected void execute() throws IOException {
+    checkArguments();
     TrainRecipe recipe = TrainRecipe.read(recipeFile, settings);
     Path state = recipe.output().resolve(STATE);
     requireOutput(recipe.output(), state);
@@ -67,28 +77,51 @@ final class TrainCommand extends Subcommand {
         resume
             ? trainer.resuming(state, recipe.stateSteps())
             : trainer.checkpointing(state, recipe.stateSteps());
+    if (overwrite) {
+      delete(state);
+    }
     TrainingResult result = trainer.fit(model, train, validation);
     Metrics tested = test == null ? null : judge(model, test, recipe.training().maxLength());
     TrainMetrics metrics = TrainMetrics.of(result, tested, model.graph());
     write(recipe, model, metrics);
-    MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
+    delete(state);
     print(metrics, metrics.text() + recipe.output() + " written");
   }
 
-  private void requireOutput(Path output, Path state) throws IOException {
-    if (resume) {
-      if (!Files.isDirectory(state)) {
-        throw new PeftException(
-            "%s holds no state to resume from; leave out --resume to start anew".formatted(output));
-      }
-      return;
+  private void checkArguments() {
+    if (resume && overwrite) {
+      throw wrongUsage("--resume and --overwrite contradict each other");
     }
-    if (Files.isDirectory(state)) {
+    try {
+      TrainRecipe.check(settings);
+    } catch (RecipeException e) {
+      throw wrongUsage(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private void requireOutput(Path output, Path state) {
+    boolean unfinished = Files.isDirectory(state);
+    if (resume && !unfinished) {
       throw new PeftException(
-          "%s holds an unfinished run; go on with --resume, or delete the folder"
+          "%s holds no state to resume from; leave out --resume to start anew".formatted(output));
+    }
+    if (!resume && !overwrite && unfinished) {
+      throw new PeftException(
+          "%s holds an unfinished run; go on with --resume, or start anew with --overwrite"
               .formatted(output));
     }
-    Outputs.requireEmpty(output);
+    if (overwrite && !unfinished) {
+      Outputs.requireReplaceable(output, List.of(ADAPTER, RECIPE, METRICS));
+    }
+    if (!overwrite && !unfinished) {
+      Outputs.requireEmpty(output);
+    }
+  }
+
+  private static void delete(Path state) throws IOException {
+    if (Files.exists(state)) {
+      MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
+    }
   }
 
   private static @Nullable Dataset optional(@Nullable Path file, TrainRecipe recipe) {
@@ -106,16 +139,18 @@ final class TrainCommand extends Subcommand {
   }
 
   /** The metrics come last: where they are, the run is complete. */
-  private static void write(TrainRecipe recipe, AdaptedModel model, TrainMetrics metrics) {
+  private static void write(TrainRecipe recipe, AdaptedModel model, TrainMetrics metrics)
+      throws IOException {
     ObjectMapper json = new ObjectMapper();
     Path output = recipe.output();
-    model.save(output.resolve("adapter"));
+    Files.deleteIfExists(output.resolve(METRICS)); // those of a run that is overwritten
+    model.save(output.resolve(ADAPTER));
     AtomicWrite.file(
-        output.resolve("recipe.yaml"),
+        output.resolve(RECIPE),
         file -> new ObjectMapper(new YAMLFactory()).writeValue(file.toFile(), recipe.resolved()));
     AtomicWrite.file(output.resolve("report.txt"), file -> Files.writeString(file, metrics.text()));
     AtomicWrite.file(
-        output.resolve("metrics.json"),
+        output.resolve(METRICS),
         file -> json.writerWithDefaultPrettyPrinter().writeValue(file.toFile(), metrics));
   }
 }

@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,6 +42,19 @@ record TrainRecipe(
     DataFiles.Columns columns,
     Recipe training,
     int stateSteps) {
+
+  private static final String SELECTIONS = "adapter.selections";
+
+  private static final List<String> LORA_KEYS =
+      List.of(
+          "adapter.rank",
+          "adapter.alpha",
+          "adapter.dropout",
+          "adapter.rslora",
+          "adapter.targets",
+          "adapter.modules_to_save",
+          "adapter.rank_pattern",
+          "adapter.alpha_pattern");
 
   private static final List<String> KEYS =
       List.of(
@@ -86,6 +100,7 @@ record TrainRecipe(
   static TrainRecipe read(Path file, List<String> settings) {
     RecipeKeys keys = RecipeKeys.read(file, KEYS, settings);
     try {
+      refuseKeysOfOtherMethods(keys);
       String second = keys.text("data.second", "");
       return new TrainRecipe(
           Path.of(keys.required("model")),
@@ -100,27 +115,55 @@ record TrainRecipe(
               second.isEmpty() ? null : second,
               keys.text("data.label", "label")),
           training(keys),
-          keys.whole("training.state_steps", 0));
+          stateSteps(keys));
     } catch (RecipeException e) {
-      throw placed(keys, file, e);
+      throw placed(keys, e);
     }
   }
 
+  /**
+   * Checks settings as far as that can be done without the recipe that they change.
+   *
+   * @throws RecipeException naming the setting
+   */
+  static void check(List<String> settings) {
+    RecipeKeys keys = RecipeKeys.of(KEYS, settings);
+    List<Consumer<RecipeKeys>> parts =
+        List.of(TrainRecipe::method, TrainRecipe::training, TrainRecipe::stateSteps);
+    for (Consumer<RecipeKeys> part : parts) {
+      try {
+        part.accept(keys);
+      } catch (RecipeException e) {
+        RecipeException placed = placed(keys, e);
+        if (RecipeKeys.isSetting(String.valueOf(placed.getMessage()))) {
+          throw placed; // what else is wrong, the recipe may put right
+        }
+      }
+    }
+  }
+
+  private static int stateSteps(RecipeKeys keys) {
+    int steps = keys.whole("training.state_steps", 0);
+    if (steps < 0) {
+      throw new RecipeException("stateSteps must be 0 or a positive number, was " + steps);
+    }
+    return steps;
+  }
+
   /** Names the place of the field that a record's constructor refused. */
-  private static RecipeException placed(RecipeKeys keys, Path file, RecipeException e) {
+  private static RecipeException placed(RecipeKeys keys, RecipeException e) {
     String message = String.valueOf(e.getMessage());
-    if (message.startsWith(file.toString()) || message.startsWith("--set")) {
+    if (keys.isPlaced(message)) {
       return e;
     }
     String field = Splitter.on(' ').split(message).iterator().next();
     String name = CaseFormat.LOWER_CAMEL.to(CaseFormat.LOWER_UNDERSCORE, field);
-    String place =
+    String key =
         KEYS.stream()
-            .filter(key -> key.endsWith("." + name))
-            .map(keys::place)
+            .filter(k -> k.endsWith("." + name) || k.replace('.', '_').equals(name))
             .findFirst()
-            .orElse(file.toString());
-    return new RecipeException(place + ": " + message.replaceFirst("^" + field, name), e);
+            .orElse("");
+    return new RecipeException(keys.place(key) + ": " + message.replaceFirst("^" + field, name), e);
   }
 
   private static @Nullable Path path(RecipeKeys keys, String key) {
@@ -132,13 +175,32 @@ record TrainRecipe(
     String name = keys.text("adapter.method", Lora.NAME);
     return switch (name) {
       case Lora.NAME -> lora(keys);
-      case FreezeMask.NAME ->
-          new FreezeMask(keys.texts("adapter.selections").stream().map(Selection::parse).toList());
+      case FreezeMask.NAME -> freezeMask(keys);
       default ->
           throw new RecipeException(
               "%s: adapter.method must be one of %s, %s, was '%s'"
                   .formatted(keys.place("adapter.method"), Lora.NAME, FreezeMask.NAME, name));
     };
+  }
+
+  /** Refuses keys that the method would pass over. */
+  private static void refuseKeysOfOtherMethods(RecipeKeys keys) {
+    String name = keys.text("adapter.method", Lora.NAME);
+    for (String key : name.equals(Lora.NAME) ? List.of(SELECTIONS) : LORA_KEYS) {
+      if (keys.has(key)) {
+        throw new RecipeException(
+            "%s: %s does not go with adapter.method %s; remove it, or give it no value"
+                .formatted(keys.place(key), key, name));
+      }
+    }
+  }
+
+  private static FreezeMask freezeMask(RecipeKeys keys) {
+    try {
+      return new FreezeMask(keys.texts(SELECTIONS).stream().map(Selection::parse).toList());
+    } catch (RecipeException e) {
+      throw new RecipeException(keys.place(SELECTIONS) + ": " + e.getMessage(), e);
+    }
   }
 
   private static Lora lora(RecipeKeys keys) {

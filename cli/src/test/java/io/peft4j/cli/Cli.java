@@ -1,6 +1,7 @@
 package io.peft4j.cli;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -43,5 +44,14 @@ record Cli(int exit, String out, String err) {
   String lastLine() {
     List<String> lines = err.lines().toList();
     return lines.isEmpty() ? "" : lines.get(lines.size() - 1);
+  }
+
+  /** One line of error for people, and no output. */
+  void assertFailed(int code) {
+    assertThat(exit).as(err).isEqualTo(code);
+    assertThat(lastLine()).startsWith("peft4j: error: ");
+    assertThat(err.lines()).hasSize(1);
+    assertThat(lastLine()).doesNotContain("Exception").doesNotContain("io.peft4j");
+    assertThat(out).isEmpty();
   }
 }

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,6 +25,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Everything that can be wrong with what the command is given: one line, the right exit code. */
 class ErrorsTest {
+  private static final String OVERWRITE = "--overwrite";
+
   @TempDir Path folder;
 
   @ParameterizedTest
@@ -45,10 +48,17 @@ class ErrorsTest {
         "evaluate model",
         "quickstart here",
         "merge model --adapter a --output b --tolerance small",
+        "merge model --adapter a --output b --tolerance -1",
+        "export model --format onnx --output b --tolerance NaN",
+        "evaluate model --data rows.tsv --max-length 0",
+        "evaluate model --data rows.tsv --max-length long",
+        "predict model --data rows.tsv --engine tea",
+        "train recipe --resume --overwrite",
+        "train recipe --set adapter.rank",
       })
   void wrongUsageIsSaidInOneLineWithCode2(String arguments) {
     Cli cli = Cli.run((Object[]) (arguments.isEmpty() ? new String[0] : arguments.split(" ")));
-    assertOneError(cli, 2);
+    cli.assertFailed(2);
     assertThat(cli.lastLine()).contains("--help");
   }
 
@@ -163,88 +173,16 @@ class ErrorsTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "adapter.targets='[intermediate.dense, outputt.dense]' | 'outputt.dense' | output.dense",
-        "adapter.targets=nothing.like.it | nothing.like.it | nearest",
-        "adapter.targets='.*\\.nowhere' | nowhere | nearest",
-        "adapter.rank=0 | --set adapter.rank=0: rank must be at least 1 | was 0",
-        "adapter.ranks=4 | the key 'adapter.ranks' is unknown | 'adapter.rank'",
-        "training.epochs=many | must be a whole number | many",
-        "training.schedule=zigzag | must be one of constant, linear, cosine | zigzag",
-        "training.learning_rate=-1 | learning_rate must be a positive number | -1",
-        "adapter.rank_pattern={query: 2.5} | rank_pattern must hold whole numbers | 2.5",
-        "adapter.method=freeze | must be one of lora, freeze-mask | 'freeze'",
-        "adapter.method=freeze-mask | a freeze mask needs at least one selection | recipe.yaml",
-        "data.train=absent.tsv | absent.tsv does not exist | check the path",
-        "model=absent | model absent does not exist | check the path",
+        "text\\tlabel\\nthe cup\\tLABEL_1\\nthe lamp\\tgifts\\n | line 3: label 'gifts' was not seen",
+        "text\\tlabel\\nthe cup\\t\\n | line 2: the row has no label",
+        "text\\tkind\\nthe cup\\tLABEL_1\\n | has no column 'label'; the nearest are 'kind'",
+        "text\\tlabel\\n | holds no rows",
       })
-  void aRecipeThatIsWrong(String setting, String first, String second) throws IOException {
-    Path recipe = recipe("");
-    Cli cli = Cli.run("train", recipe, "--set", setting.replace("'", ""));
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine()).contains(first.strip()).contains(second.strip());
-    assertThat(folder.resolve("run")).doesNotExist();
-  }
-
-  @Test
-  void aTypoInARecipeNamesTheLine() throws IOException {
-    Path recipe = recipe("training:\n  epoch: 3\n");
-    Cli cli = Cli.run("train", recipe);
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine()).contains("recipe.yaml, line 5").contains("'training.epochs'");
-  }
-
-  @Test
-  void aRecipeThatIsNoYaml() throws IOException {
-    Cli cli = Cli.run("train", recipe("training: {epochs: 3\n"));
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine()).contains("recipe.yaml, line ").contains("no valid YAML");
-  }
-
-  @Test
-  void aSectionThatIsNone() throws IOException {
-    Cli cli = Cli.run("train", recipe("training: 3\n"));
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine())
-        .contains("line 4: training is a section; its keys are training.epochs");
-  }
-
-  @ParameterizedTest
-  @CsvSource(
-      delimiter = '|',
-      value = {
-        "'' | rows.tsv",
-        "text\\tlabel | rows.tsv",
-        "text\\tlabel\\nthe bill is wrong\\tmoney\\nthe bill\\t\\n | line 3",
-        "text\\tkind\\nthe bill is wrong\\tmoney\\n | 'label'",
-        "text\\tlabel\\nthe bill is wrong\\tmoney\\n | at least 2 labels",
-      })
-  void dataThatCannotBeTrainedOn(String content, String message) throws IOException {
-    Path recipe = recipe("");
-    Files.writeString(
-        folder.resolve("rows.tsv"), content.replace("\\t", "\t").replace("\\n", "\n"));
-    Cli cli = Cli.run("train", recipe);
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine()).contains(message);
-    assertThat(folder.resolve("run")).doesNotExist();
-  }
-
-  @Test
-  void aLabelThatTrainingNeverSaw() throws IOException {
-    Path recipe = recipe("");
-    Path other = Files.writeString(folder.resolve("dev.tsv"), "text\tlabel\nthe cup\tgifts\n");
-    Cli cli = Cli.run("train", recipe, "--set", "data.validation=" + other);
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine()).contains("dev.tsv, line 2: label 'gifts' was not seen in training");
-    assertThat(folder.resolve("run")).doesNotExist();
-  }
-
-  @Test
-  void aLossThatIsNotFinite() throws IOException {
-    Path recipe = recipe("training: {learning_rate: 1.0e+30, clip_norm: 0, epochs: 20}\n");
-    Cli cli = Cli.run("train", recipe);
-    assertOneError(cli, 1);
-    assertThat(cli.lastLine()).contains("lower the learning rate");
-    assertThat(folder.resolve("run/adapter")).doesNotExist();
+  void dataThatCannotBeJudgedOn(String content, String message) throws IOException {
+    Path rows =
+        Files.writeString(
+            folder.resolve("rows.tsv"), content.replace("\\t", "\t").replace("\\n", "\n"));
+    failed(message, "evaluate", TinyModel.FAMILIES.resolve("bert"), "--data", rows);
   }
 
   @Test
@@ -255,41 +193,87 @@ class ErrorsTest {
     Path model = TinyModel.METHODS.resolve("base-bert");
     Path adapter = TinyModel.METHODS.resolve("peft/lora-ffn");
     failed("is there already", "merge", model, "--adapter", adapter, "--output", keep);
-    failed("is the model itself", "merge", model, "--adapter", adapter, "--output", model);
+    failed("is there already", "merge", model, "--adapter", adapter, "--output", keep, OVERWRITE);
+    failed(
+        "is the model itself", "merge", model, "--adapter", adapter, "--output", model, OVERWRITE);
+    failed(
+        "there is a folder of this name", "run", model, "--inputs", batch(model), "--output", keep);
     try (Stream<Path> files = Files.list(keep)) {
       assertThat(files).containsExactly(keep.resolve("diary.txt"));
     }
   }
 
   @Test
-  void aStackTraceOnlyWhenAskedFor() {
-    assertThat(Cli.run("inspect", "absent").err()).doesNotContain("\tat ");
-    Cli cli = Cli.run("inspect", "absent", "--stacktrace");
-    assertThat(cli.err()).contains("\tat ");
-    assertThat(cli.lastLine()).startsWith("peft4j: error: ");
+  void aModelIsReplacedOnlyWhenThatIsWanted() throws IOException {
+    Path model = TinyModel.METHODS.resolve("base-bert");
+    Path adapter = TinyModel.METHODS.resolve("peft/lora-ffn");
+    Path output = folder.resolve("merged");
+    Object[] merge = {"merge", model, "--adapter", adapter, "--output", output};
+    assertThat(Cli.run(merge).exit()).isZero();
+    Path mark = Files.writeString(output.resolve("vocab.txt"), "mark");
+    failed("add --overwrite", merge);
+    assertThat(mark).exists();
+    Object[] again = {"merge", model, "--adapter", adapter, "--output", output, OVERWRITE};
+    assertThat(Cli.run(again).exit()).isZero();
+    assertThat(mark).doesNotExist();
+
+    Path onnx = folder.resolve("model.onnx");
+    Object[] export = {"export", model, "--format", "onnx", "--output", onnx};
+    assertThat(Cli.run(export).exit()).isZero();
+    byte[] before = Files.readAllBytes(onnx);
+    failed("add --overwrite", export);
+    assertThat(Files.readAllBytes(onnx)).isEqualTo(before);
   }
 
-  /** A recipe that trains on eight rows; its first three lines are always the same. */
-  private Path recipe(String more) throws IOException {
-    Path model = TinyModel.encoder(folder.resolve("model"));
-    Path rows = TinyModel.rows(folder.resolve("rows.tsv"));
-    return Files.writeString(
-        folder.resolve("recipe.yaml"),
-        "model: %s\noutput: %s\ndata: {train: %s}\n%s"
-            .formatted(model, folder.resolve("run"), rows, more));
+  @Test
+  void aModelIsNotReplacedByOneThatIsMadeOfWhatItHolds() throws IOException {
+    Path outer = TinyModel.encoder(folder.resolve("outer"));
+    Path inner = TinyModel.encoder(outer.resolve("inner"));
+    failed(
+        "holds the model itself",
+        "export",
+        inner,
+        "--format",
+        "safetensors",
+        "--output",
+        outer,
+        OVERWRITE);
+    assertThat(inner.resolve("model.safetensors")).exists();
+  }
+
+  @Test
+  void labelsThatDoNotFitTheScoresAreNotSpreadOverThem() {
+    Path model = TinyModel.METHODS.resolve("base-bert");
+    Map<String, Tensor> inputs = new TreeMap<>(TinyModel.tensors(batch(model)));
+    int rows = (int) inputs.get("input_ids").dim(0);
+    inputs.put("labels", Tensor.zeros(DType.FLOAT32, rows, 1));
+    Path batch = folder.resolve("in.safetensors");
+    SafeTensors.write(batch, inputs, Map.of());
+    Path output = folder.resolve("out.safetensors");
+    failed(
+        "give labels of the shape [%d, 5]".formatted(rows),
+        "run",
+        model,
+        "--grad",
+        "--inputs",
+        batch,
+        "--output",
+        output);
+    assertThat(output).doesNotExist();
+  }
+
+  /** A batch that suits a model, in a file. */
+  private Path batch(Path model) {
+    Map<String, Tensor> inputs = new TreeMap<>(TinyModel.tensors(model.resolve("io.safetensors")));
+    inputs.keySet().removeIf(name -> !name.endsWith("_ids") && !name.endsWith("_mask"));
+    Path file = folder.resolve("batch.safetensors");
+    SafeTensors.write(file, inputs, Map.of());
+    return file;
   }
 
   private static void failed(String message, Object... arguments) {
     Cli cli = Cli.run(arguments);
-    assertOneError(cli, 1);
+    cli.assertFailed(1);
     assertThat(cli.lastLine()).contains(message);
-  }
-
-  private static void assertOneError(Cli cli, int exit) {
-    assertThat(cli.exit()).as(cli.err()).isEqualTo(exit);
-    assertThat(cli.lastLine()).startsWith("peft4j: error: ");
-    assertThat(cli.err().lines()).hasSize(1);
-    assertThat(cli.lastLine()).doesNotContain("Exception").doesNotContain("io.peft4j");
-    assertThat(cli.out()).isEmpty();
   }
 }

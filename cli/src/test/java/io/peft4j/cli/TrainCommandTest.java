@@ -1,13 +1,20 @@
 package io.peft4j.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import io.peft4j.AdaptedModel;
+import io.peft4j.Checkpoints;
+import io.peft4j.data.DataFiles;
+import io.peft4j.data.Dataset;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
+import io.peft4j.train.Trainer;
+import io.peft4j.train.TrainingListener;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -78,15 +85,13 @@ class TrainCommandTest {
   }
 
   @Test
-  void aFreezeMaskTrainsAndLoadsLikeAnyAdapter() {
-    Cli cli =
-        Cli.run(
-            "train",
-            recipe,
-            "--set",
-            "adapter.method=freeze-mask",
-            "--set",
-            "adapter.selections=[norm, bias]");
+  void aFreezeMaskTrainsAndLoadsLikeAnyAdapter() throws IOException {
+    String lora = Files.readString(recipe);
+    Files.writeString(
+        recipe,
+        lora.replaceFirst(
+            "adapter: .*", "adapter: {method: freeze-mask, selections: [norm, bias]}"));
+    Cli cli = Cli.run("train", recipe);
     assertThat(cli.exit()).as(cli.err()).isZero();
     JsonNode judged = json("evaluate", model, "--adapter", run.resolve("adapter"), "--data", rows);
     assertThat(judged.at("/accuracy").asDouble()).isEqualTo(1);
@@ -99,6 +104,63 @@ class TrainCommandTest {
     assertThat(Cli.run("train", recipe).lastLine()).contains("is there already");
     assertThat(Cli.run("train", recipe, "--resume").lastLine()).contains("no state to resume");
     assertThat(Files.readAllBytes(run.resolve("metrics.json"))).isEqualTo(before);
+  }
+
+  @Test
+  void aRunThatWasStoppedIsResumedToTheSameAdapter() throws IOException {
+    Path whole = folder.resolve("runs/whole");
+    assertThat(Cli.run("train", recipe, "--set", "output=" + whole).exit()).isZero();
+    trainUntilStep(7);
+    Cli anew = Cli.run("train", recipe);
+    assertThat(anew.exit()).isEqualTo(1);
+    assertThat(anew.lastLine()).contains("holds an unfinished run; go on with --resume");
+    Cli resumed = Cli.run("train", recipe, "--resume");
+    assertThat(resumed.exit()).as(resumed.err()).isZero();
+    assertSameTensors(run.resolve("adapter"), whole.resolve("adapter"));
+    assertThat(run.resolve("state")).doesNotExist();
+  }
+
+  private void trainUntilStep(int last) {
+    TrainRecipe stopped = TrainRecipe.read(recipe, List.of());
+    TrainingListener stop =
+        new TrainingListener() {
+          @Override
+          public void onStep(Step step) {
+            if (step.step() == last) {
+              throw new IllegalStateException("the power failed");
+            }
+          }
+        };
+    Dataset data = DataFiles.read(rows, stopped.columns(), true);
+    AdaptedModel adapted =
+        Checkpoints.open(model).attach(stopped.method(), stopped.training().seed());
+    Trainer trainer =
+        Trainer.with(stopped.training()).listening(stop).checkpointing(run.resolve("state"), 0);
+    assertThatThrownBy(() -> trainer.fit(adapted, data, data)).hasMessage("the power failed");
+  }
+
+  @Test
+  void anEarlierRunIsReplacedWhenThatIsWanted() throws IOException {
+    assertThat(Cli.run("train", recipe).exit()).isZero();
+    Path note = Files.writeString(run.resolve("note.txt"), "mine");
+    Cli cli = Cli.run("train", recipe, "--overwrite", "--set", "training.epochs=1");
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    assertThat(JSON.readTree(run.resolve("metrics.json").toFile()).at("/epochs")).hasSize(1);
+    assertThat(Files.readString(run.resolve("recipe.yaml"))).contains("epochs: 1\n");
+    assertThat(note).exists();
+    assertThat(run.resolve("state")).doesNotExist();
+  }
+
+  @Test
+  void onlyARunIsOverwritten() throws IOException {
+    Files.createDirectories(run);
+    Path diary = Files.writeString(run.resolve("diary.txt"), "dear diary");
+    Cli cli = Cli.run("train", recipe, "--overwrite");
+    assertThat(cli.exit()).isEqualTo(1);
+    assertThat(cli.lastLine()).contains("is no earlier result");
+    try (Stream<Path> files = Files.list(run)) {
+      assertThat(files).containsExactly(diary);
+    }
   }
 
   @Test
@@ -121,6 +183,10 @@ class TrainCommandTest {
                 "money",
                 "money",
                 "money"));
+
+    String unlabelled = Files.readString(rows).replaceAll("\t.*", "");
+    Path texts = Files.writeString(folder.resolve("texts.tsv"), unlabelled);
+    assertThat(json("predict", model, "--adapter", adapter, "--data", texts)).isEqualTo(predicted);
 
     Path exported = Files.createDirectory(folder.resolve("exported")).resolve("model.onnx");
     JsonNode export =
