@@ -82,9 +82,14 @@ public final class Outputs {
     }
   }
 
+  /** Whether there is nothing in a folder, or in a file. */
   private static boolean isEmpty(Path folder) {
-    if (!Files.isDirectory(folder)) {
-      return false;
+    try {
+      if (!Files.isDirectory(folder)) {
+        return Files.size(folder) == 0;
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
     try (Stream<Path> files = Files.list(folder)) {
       return files.findAny().isEmpty();
