@@ -9,6 +9,7 @@ import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,19 +50,23 @@ final class OpsetUpgrade {
   private record Rule(int version, Rewrite rewrite) {}
 
   private final GraphEditor editor;
-  private final Map<String, Integer> ranks = new HashMap<>();
+  private final Map<String, List<Dim>> shapes = new HashMap<>();
 
   private OpsetUpgrade(Graph graph) {
     editor = graph.edit();
-    graph.values().values().forEach(this::noteRank);
-    graph.inputs().forEach(this::noteRank);
-    graph.initializers().forEach((name, tensor) -> ranks.put(name, tensor.rank()));
+    graph.values().values().forEach(this::noteShape);
+    graph.inputs().forEach(this::noteShape);
+    graph
+        .initializers()
+        .forEach(
+            (name, tensor) ->
+                shapes.put(name, Arrays.stream(tensor.shape()).mapToObj(Dim::of).toList()));
   }
 
-  private void noteRank(Value value) {
+  private void noteShape(Value value) {
     List<Dim> shape = value.shape();
     if (shape != null) {
-      ranks.put(value.name(), shape.size());
+      shapes.put(value.name(), shape);
     }
   }
 
@@ -286,25 +291,20 @@ final class OpsetUpgrade {
   private void flattenedSoftmax(Node node) {
     long axis = node.intAttribute("axis", 1);
     String input = node.requiredInput(0);
-    Integer rank = ranks.get(input);
+    List<Dim> shape = shapes.get(input);
     Node last = node.withAttributes(with(node, "axis", Attribute.of(-1)));
-    if (axis == -1 || (rank != null && axis == rank - 1)) {
+    if (axis == -1 || (shape != null && axis == shape.size() - 1)) {
       editor.replace(node, last);
       return;
     }
     String base = node.output();
-    String shape = added(base + "_shape", "Shape", List.of(input), Map.of());
+    String sizes = editor.node(base + "_shape", "Shape", List.of(input), Map.of());
     String flat =
-        added(base + "_flat", "Flatten", List.of(input), Map.of("axis", Attribute.of(axis)));
+        editor.node(base + "_flat", "Flatten", List.of(input), Map.of("axis", Attribute.of(axis)));
     String result = editor.freshName(base + "_rows");
     editor.replace(node, last.withInputs(List.of(flat)).withOutputs(List.of(result)));
     editor.add(
-        Node.of(base + "_reshape", "Reshape", List.of(result, shape), List.of(base), Map.of()));
-  }
-
-  private String added(
-      String name, String op, List<String> inputs, Map<String, Attribute> attributes) {
-    return editor.node(name, op, inputs, attributes);
+        Node.of(base + "_reshape", "Reshape", List.of(result, sizes), List.of(base), Map.of()));
   }
 
   private void batchNormalization(Node node) {
@@ -340,8 +340,7 @@ final class OpsetUpgrade {
     Tensor scale = editor.initializer(node.requiredInput(1));
     Tensor bias = editor.initializer(node.requiredInput(2));
     long groups = node.intAttribute("num_groups", 0);
-    Value input = editor.build().values().get(node.requiredInput(0));
-    List<Dim> shape = input == null ? null : input.shape();
+    List<Dim> shape = shapes.get(node.requiredInput(0));
     if (scale == null
         || bias == null
         || shape == null
