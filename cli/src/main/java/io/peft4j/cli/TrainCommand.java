@@ -71,21 +71,25 @@ final class TrainCommand extends Subcommand {
       List<String> trained = train.labels();
       test.labelIds(model.labels().containsAll(trained) ? model.labels() : trained);
     }
-    TrainingListener listener = interactive() ? new TrainingProgress(err()) : TrainingListener.NONE;
-    Trainer trainer = Trainer.with(recipe.training()).listening(listener);
+    Trainer trainer = Trainer.with(recipe.training());
     trainer =
         resume
             ? trainer.resuming(state, recipe.stateSteps())
             : trainer.checkpointing(state, recipe.stateSteps());
-    if (overwrite) {
-      delete(state);
-    }
-    TrainingResult result = trainer.fit(model, train, validation);
+    TrainingResult result = fit(trainer, model, train, validation);
     Metrics tested = test == null ? null : judge(model, test, recipe.training().maxLength());
     TrainMetrics metrics = TrainMetrics.of(result, tested, model.graph());
     write(recipe, model, metrics);
-    delete(state);
+    MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
     print(metrics, metrics.text() + recipe.output() + " written");
+  }
+
+  private TrainingResult fit(
+      Trainer trainer, AdaptedModel model, Dataset train, @Nullable Dataset validation) {
+    try (TrainingProgress bar = new TrainingProgress(err())) {
+      TrainingListener listener = interactive() ? bar : TrainingListener.NONE;
+      return trainer.listening(listener).fit(model, train, validation);
+    }
   }
 
   private void checkArguments() {
@@ -115,12 +119,6 @@ final class TrainCommand extends Subcommand {
     }
     if (!overwrite && !unfinished) {
       Outputs.requireEmpty(output);
-    }
-  }
-
-  private static void delete(Path state) throws IOException {
-    if (Files.exists(state)) {
-      MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
     }
   }
 

@@ -4,11 +4,15 @@ import io.peft4j.train.TrainingListener;
 import java.io.PrintWriter;
 import java.util.Locale;
 
-/** A progress bar on a terminal, written over itself. */
-public final class TrainingProgress implements TrainingListener {
+/**
+ * A progress bar on a terminal, written over itself. Close it when the training has ended, so that
+ * what follows an unfinished bar stands on a line of its own.
+ */
+public final class TrainingProgress implements TrainingListener, AutoCloseable {
   private static final int WIDTH = 30;
 
   private final PrintWriter terminal;
+  private boolean midLine;
 
   /**
    * @param terminal where the bar is drawn
@@ -31,9 +35,18 @@ public final class TrainingProgress implements TrainingListener {
         step.epoch() + 1,
         step.loss(),
         step.learningRate());
-    if (done == step.totalSteps()) {
+    midLine = done < step.totalSteps();
+    if (!midLine) {
       terminal.println();
     }
     terminal.flush();
+  }
+
+  @Override
+  public void close() {
+    if (midLine) {
+      terminal.println();
+      midLine = false;
+    }
   }
 }

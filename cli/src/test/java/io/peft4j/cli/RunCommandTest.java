@@ -102,6 +102,16 @@ class RunCommandTest {
     assertThat(found).isEqualTo(gradients.keySet());
   }
 
+  @Test
+  void anAdapterRunsInOnnxRuntimeAlike() {
+    Path adapter = TinyModel.METHODS.resolve("peft/lora-ffn");
+    Map<String, Tensor> golden = TinyModel.tensors(adapter.resolve("io.safetensors"));
+    Path batch = batch(golden, "input_ids", "attention_mask", "token_type_ids");
+    Path base = TinyModel.METHODS.resolve("base-bert");
+    Map<String, Tensor> outputs = run(base, batch, "--adapter", adapter, "--engine", "onnxruntime");
+    assertClose("logits", outputs.get("logits"), golden.get("logits"), TOLERANCE, 0);
+  }
+
   /** torch's loss and gradient norm in the first step of a training, for each kind of labels. */
   @ParameterizedTest
   @CsvSource({

@@ -120,6 +120,19 @@ class TrainCommandTest {
     assertThat(run.resolve("state")).doesNotExist();
   }
 
+  @Test
+  void anUnfinishedRunStaysUntilTheOneInItsPlaceGetsAnywhere() throws IOException {
+    trainUntilStep(2);
+    Path wrong = Files.writeString(folder.resolve("dev.tsv"), "text\tlabel\nthe cup\tgifts\n");
+    Cli failed = Cli.run("train", recipe, "--overwrite", "--set", "data.validation=" + wrong);
+    failed.assertFailed(1);
+    assertThat(run.resolve("state")).isNotEmptyDirectory();
+    Cli cli = Cli.run("train", recipe, "--overwrite", "--set", "training.epochs=1");
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    assertThat(run.resolve("metrics.json")).exists();
+    assertThat(run.resolve("state")).doesNotExist();
+  }
+
   private void trainUntilStep(int last) {
     TrainRecipe stopped = TrainRecipe.read(recipe, List.of());
     TrainingListener stop =

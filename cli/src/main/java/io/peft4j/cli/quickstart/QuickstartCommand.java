@@ -23,16 +23,17 @@ public final class QuickstartCommand extends Subcommand {
   @Override
   protected void execute() {
     Outputs.requireReplaceable(output, List.of("metrics.json", "model.onnx", "adapter"));
-    boolean bar = interactive();
-    Quickstart job =
-        new Quickstart(
-            line -> {
-              if (!json()) {
-                err().println(line);
-              }
-            },
-            bar ? new TrainingProgress(err()) : TrainingListener.NONE);
-    QuickstartReport report = job.run(output);
-    print(report.metrics(), report.table() + "run folder: " + output);
+    try (TrainingProgress bar = new TrainingProgress(err())) {
+      Quickstart job =
+          new Quickstart(
+              line -> {
+                if (!json()) {
+                  err().println(line);
+                }
+              },
+              interactive() ? bar : TrainingListener.NONE);
+      QuickstartReport report = job.run(output);
+      print(report.metrics(), report.table() + "run folder: " + output);
+    }
   }
 }
