@@ -106,38 +106,46 @@ final class LayerLowerings {
   }
 
   /**
-   * Sets elements to zero with probability {@code ratio} and scales the rest. Each random word of
-   * 64 bits gives four masks, so the probability is a multiple of 2^-16; the scale is that of the
-   * probability as rounded, which keeps the mean exact.
+   * Sets elements to zero with probability {@code ratio} and divides the rest by 1 - ratio. Only
+   * the gaps between dropped elements are drawn: they are geometric, floor(log(1 - u) / log(1 -
+   * ratio)) kept elements for u uniform in [0, 1) (Devroye, Non-Uniform Random Variate Generation,
+   * 1986, X.2).
    */
   static Operand dropped(LoweringContext c, Operand x, double ratio) {
-    long threshold = Math.round(ratio * 65536);
-    if (threshold <= 0) {
+    if (ratio <= 0) {
       return x;
     }
-    if (threshold >= 65536) {
+    if (!(ratio < 1)) {
       throw c.unsupported("a dropout ratio of " + ratio + "; it must be below 1");
     }
     String input = c.tensor(x);
     String count = c.assign("torch.numel(" + input + ")");
-    String words =
-        c.assign(
-            ("torch.randint(-9223372036854775807, 9223372036854775807,"
-                    + " [torch.floordiv(torch.add(%s, 3), 4)])")
-                .formatted(count));
-    List<String> quarters = new ArrayList<>();
-    for (int shift = 0; shift < 64; shift += 16) {
-      String word = shift == 0 ? words : "torch.__rshift__(" + words + ", " + shift + ")";
-      quarters.add(c.assign("torch.lt(torch.bitwise_and(" + word + ", 65535), " + threshold + ")"));
-    }
-    String drop =
-        c.assign(
-            "torch.view_as(torch.slice(torch.cat([%s]), 0, 0, %s), %s)"
-                .formatted(String.join(", ", quarters), count, input));
-    String scale = ScriptWriter.number(65536.0 / (65536 - threshold));
+    String flat = "torch.mul(torch.flatten(" + input + "), " + ScriptWriter.number(1 / (1 - ratio));
     String kept =
-        c.assign("torch.masked_fill(torch.mul(" + input + ", " + scale + "), " + drop + ", 0.)");
+        c.assign(
+            "torch.view_as(torch.index_fill_(%s), 0, %s, 0.), %s)"
+                .formatted(flat, droppedPlaces(c, count, ratio), input));
     return Operand.variable(x.dtype(), x.shape(), kept);
+  }
+
+  /** The places in [0, count) that drop, in order. */
+  private static String droppedPlaces(LoweringContext c, String count, double ratio) {
+    // So many draws reach the end: mean and eight standard deviations of the number of places.
+    String draws =
+        "int(torch.add(torch.add(torch.mul(%s, %s), torch.mul(torch.sqrt(%s), %s)), 32.))"
+            .formatted(
+                count,
+                ScriptWriter.number(ratio),
+                count,
+                ScriptWriter.number(8 * Math.sqrt(ratio * (1 - ratio))));
+    String logs = "torch.log1p(torch.neg(torch.rand([" + draws + "])))";
+    String gaps =
+        "torch.to(torch.mul(%s, %s), 4)"
+            .formatted(logs, ScriptWriter.number(1 / Math.log1p(-ratio)));
+    // Counted from 1.
+    String places = c.assign("torch.cumsum(torch.add(" + gaps + ", 1), 0)");
+    return "torch.sub(torch.slice(%s, 0, 0, int(torch.searchsorted(%s, %s, right=True))), 1)"
+        .formatted(places, places, count);
   }
 
   private static void crossEntropy(LoweringContext c) {

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.peft4j.PeftException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.engine.CompileOptions;
+import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
@@ -17,6 +18,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class TorchProgramTest {
   private static Tensor random(long seed, long... shape) {
@@ -151,6 +154,56 @@ class TorchProgramTest {
       }
       assertThat(zeros / (double) ones.length).isCloseTo(0.25, within(0.01));
       assertThat(sum / ones.length).isCloseTo(1.0, within(0.01));
+      assertThat(first).containsOnly(0f, (float) (1 / 0.75));
+      assertThat(droppedIn(first, 0, 1000)).isBetween(180, 320);
+      assertThat(droppedIn(first, first.length - 1000, first.length)).isBetween(180, 320);
+      assertThat(correlation(first, 1)).isCloseTo(0, within(0.02));
+      assertThat(correlation(first, 4)).isCloseTo(0, within(0.02));
+    }
+  }
+
+  private static int droppedIn(float[] values, int from, int to) {
+    int dropped = 0;
+    for (int i = from; i < to; i++) {
+      dropped += values[i] == 0 ? 1 : 0;
+    }
+    return dropped;
+  }
+
+  /** Of whether an element drops with whether the one at a distance does. */
+  private static double correlation(float[] values, int distance) {
+    double mean = droppedIn(values, 0, values.length) / (double) values.length;
+    double sum = 0;
+    for (int i = distance; i < values.length; i++) {
+      sum += ((values[i] == 0 ? 1 : 0) - mean) * ((values[i - distance] == 0 ? 1 : 0) - mean);
+    }
+    return sum / (values.length - distance) / (mean * (1 - mean));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"0.001, 100000", "0.1, 7", "0.5, 1", "0.9, 100000", "0.3, 0"})
+  void dropoutOfAnyRatioAndSizeSendsItsGradientWhereItKeeps(float ratio, int size) {
+    GraphEditor editor = new GraphEditor("dropout");
+    float[] ones = new float[size];
+    java.util.Arrays.fill(ones, 1f);
+    editor.initializer("x", Tensor.ofFloats(new long[] {size}, ones)).train("x");
+    editor.initializer("ratio", Tensor.scalar(ratio));
+    editor.add(Node.of("/drop", "Dropout", List.of("x", "ratio"), List.of("y"), Map.of()));
+    editor.initializer("axes", Tensor.vector(0));
+    editor.add(
+        Node.of(
+            "/sum",
+            "ReduceSum",
+            List.of("y", "axes"),
+            List.of("sum"),
+            Map.of("keepdims", Attribute.of(0L))));
+    editor.output(Value.of("y", DType.FLOAT32, size)).output(Value.of("sum", DType.FLOAT32));
+    try (TorchProgram program = TorchEngine.compile(editor.build(), CompileOptions.forTraining())) {
+      TorchEngine.seed(3);
+      float[] kept = program.backward(Map.of(), "sum").get("y").toFloats();
+      assertThat(program.parameters().gradient("x").toFloats()).isEqualTo(kept);
+      double allowed = 5 * Math.sqrt(size * ratio * (1 - ratio));
+      assertThat((double) droppedIn(kept, 0, size)).isCloseTo(size * ratio, within(allowed));
     }
   }
 }
