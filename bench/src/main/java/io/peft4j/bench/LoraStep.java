@@ -16,9 +16,8 @@ import io.peft4j.train.Trainer;
 import io.peft4j.train.TrainingListener;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,7 +42,6 @@ public final class LoraStep {
    */
   public static void main(String[] args) throws IOException {
     int steps = Integer.parseInt(args[1]);
-    Instant start = ProcessHandle.current().info().startInstant().orElseThrow();
     AdaptedModel model =
         Checkpoints.open(Path.of(args[0]))
             .attach(Lora.rank(8).dropout(DROPOUT).on(Targets.feedForward()));
@@ -60,7 +58,7 @@ public final class LoraStep {
           @Override
           public void onStep(Step step) {
             if (ends.isEmpty()) {
-              startup[0] = Duration.between(start, Instant.now()).toMillis() / 1e3;
+              startup[0] = OwnProcess.secondsSinceStart();
             }
             ends.add(System.nanoTime());
           }
@@ -72,7 +70,7 @@ public final class LoraStep {
     result.put("tool", "peft4j");
     result.put("stepMillis", median(ends));
     result.put("startupSeconds", startup[0]);
-    result.put("peakMemoryMegabytes", PeakMemory.megabytes());
+    result.put("peakMemoryMegabytes", OwnProcess.peakMegabytes());
     System.out.println(new ObjectMapper().writeValueAsString(result));
   }
 
@@ -81,7 +79,7 @@ public final class LoraStep {
     for (int i = 0; i < millis.length; i++) {
       millis[i] = (ends.get(i + WARM_UP) - ends.get(i + WARM_UP - 1)) / 1e6;
     }
-    java.util.Arrays.sort(millis);
+    Arrays.sort(millis);
     int middle = millis.length / 2;
     return millis.length % 2 == 1 ? millis[middle] : (millis[middle - 1] + millis[middle]) / 2;
   }
@@ -107,7 +105,7 @@ public final class LoraStep {
       long[] shape = {ROWS, LENGTH};
       long[] ids = random.longs(ROWS * LENGTH, 1000, VOCABULARY).toArray();
       long[] mask = new long[ids.length];
-      java.util.Arrays.fill(mask, 1);
+      Arrays.fill(mask, 1);
       return Map.of(
           "input_ids",
           Tensor.ofLongs(shape, ids),

@@ -9,6 +9,7 @@ import io.peft4j.engine.torch.TorchProgram;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
+import io.peft4j.graph.Value;
 import io.peft4j.task.Loss;
 import io.peft4j.task.Metrics;
 import io.peft4j.task.Objective;
@@ -45,12 +46,16 @@ final class TrainingLoop implements AutoCloseable {
       throw new PeftException("nothing in model '" + graph.name() + "' trains; attach an adapter");
     }
     parameters = TorchParameters.of(graph, DType.FLOAT32);
-    training =
-        TorchEngine.compile(
-            objective.attach(graph, logits), CompileOptions.forTraining(), parameters);
+    Graph judged = lossAlone(objective.attach(graph, logits));
+    training = TorchEngine.compile(judged, CompileOptions.forTraining(), parameters);
     evaluation = TorchEngine.compile(graph, CompileOptions.evaluation(), parameters);
     optimizer =
         new AdamW(parameters, AdamW.groups(graph, recipe.weightDecay()), AdamW.Settings.standard());
+  }
+
+  /** Without the other outputs, which would be computed, kept and copied in every step. */
+  private static Graph lossAlone(Graph graph) {
+    return graph.edit().clearOutputs().output(Value.of(Loss.OUTPUT, DType.FLOAT32)).prune().build();
   }
 
   /** The best values by initializer, and what happened. */
