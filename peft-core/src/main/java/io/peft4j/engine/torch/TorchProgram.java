@@ -141,7 +141,7 @@ public final class TorchProgram implements Program {
   }
 
   /** The line of torch's message that says what happened. */
-  private static String reason(Exception e) {
+  static String reason(Exception e) {
     String message = e.getMessage() == null ? e.toString() : e.getMessage();
     List<String> lines = message.lines().map(String::strip).filter(l -> !l.isEmpty()).toList();
     return lines.stream()
