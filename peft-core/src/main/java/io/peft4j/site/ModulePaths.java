@@ -7,7 +7,7 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Recovers the paths of modules from what exporters leave of them. */
-final class ModulePaths {
+public final class ModulePaths {
   /**
    * Under this key torch's newer exporter lists the modules around a node, outermost first, the
    * operation last.
@@ -22,7 +22,7 @@ final class ModulePaths {
    * The path of the module that a node belongs to: from the scope in its name, from the exporter's
    * notes, or from the names of the weights; null if they say nothing.
    */
-  static @Nullable String of(Node node, List<String> weights) {
+  public static @Nullable String of(Node node, List<String> weights) {
     if (node.name().startsWith("/") && node.name().lastIndexOf('/') > 0) {
       String scope = node.name().substring(1, node.name().lastIndexOf('/'));
       return scope.replace('/', '.');

@@ -1,0 +1,77 @@
+package io.peft4j.compress.quantize;
+
+import io.peft4j.graph.Attribute;
+import io.peft4j.graph.DType;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.Node;
+import io.peft4j.graph.Tensor;
+import io.peft4j.graph.Value;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+
+/** A language model of one gated block whose head is tied to its embedding. */
+final class SmallModel {
+  static final int VOCABULARY = 61;
+  static final int HIDDEN = 32;
+
+  private SmallModel() {}
+
+  /** ids [batch, sequence] to logits [batch, sequence, 61]: MatMul, Gemm, tied Gather and head. */
+  static Graph tied() {
+    Random random = new Random(11);
+    GraphEditor editor = new GraphEditor("tied");
+    editor.input(Value.of("input_ids", DType.INT64, "batch", "sequence"));
+    editor.initializer("embed.weight", normal(random, VOCABULARY, HIDDEN));
+    editor.initializer("up.weight", normal(random, HIDDEN, 2 * HIDDEN));
+    editor.initializer("gate.weight", normal(random, HIDDEN, 2 * HIDDEN));
+    editor.initializer("up.bias", normal(random, 2 * HIDDEN));
+    editor.initializer("down.weight", normal(random, HIDDEN, 2 * HIDDEN));
+    editor.initializer("down.bias", normal(random, HIDDEN));
+    editor.initializer("flat", Tensor.vector(-1, 2 * HIDDEN));
+    editor.initializer("back", Tensor.vector(0, -1, HIDDEN));
+    String x = editor.node("/embed/Gather", "Gather", List.of("embed.weight", "input_ids"));
+    String up = editor.node("/up/MatMul", "MatMul", List.of(x, "up.weight"));
+    String biased = editor.node("/up/Add", "Add", List.of("up.bias", up));
+    String relu = editor.node("/act/Relu", "Relu", List.of(biased));
+    String gate = editor.node("/gate/MatMul", "MatMul", List.of(x, "gate.weight"));
+    String gated = editor.node("/act/Mul", "Mul", List.of(relu, gate));
+    String rows = editor.node("/Reshape", "Reshape", List.of(gated, "flat"));
+    String down =
+        editor.node(
+            "/down/Gemm",
+            "Gemm",
+            List.of(rows, "down.weight", "down.bias"),
+            Map.of(
+                "transB", Attribute.of(1L), "alpha", Attribute.of(0.5f), "beta", Attribute.of(2f)));
+    String sequence = editor.node("/Shape", "Shape", List.of("input_ids"));
+    String size = editor.constant("hidden", Tensor.vector(HIDDEN));
+    String shape =
+        editor.node("/Concat", "Concat", List.of(sequence, size), Map.of("axis", Attribute.of(0L)));
+    String y = editor.node("/Reshape_1", "Reshape", List.of(down, shape));
+    String head =
+        editor.node(
+            "/head/Transpose",
+            "Transpose",
+            List.of("embed.weight"),
+            Map.of("perm", Attribute.ofInts(1, 0)));
+    editor.add(Node.of("/head/MatMul", "MatMul", List.of(y, head), List.of("logits"), Map.of()));
+    return editor
+        .output(Value.of("logits", DType.FLOAT32, "batch", "sequence", VOCABULARY))
+        .prune()
+        .build();
+  }
+
+  static Map<String, Tensor> ids() {
+    return Map.of("input_ids", Tensor.ofLongs(new long[] {2, 4}, 3, 60, 0, 17, 5, 5, 42, 30));
+  }
+
+  static Tensor normal(Random random, long... shape) {
+    float[] values = new float[(int) Tensor.elements(shape)];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return Tensor.ofFloats(shape, values);
+  }
+}
