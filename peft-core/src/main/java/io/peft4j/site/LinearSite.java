@@ -33,10 +33,10 @@ public record LinearSite(
   /**
    * Whether a file of the checkpoint's library holds the weight with its axes the other way round
    * than the initializer: exporters rename a weight when they transpose it, so one that has its
-   * module's name still lies as it was.
+   * module's name, or its name in a file that leaves out the front of it, still lies as it was.
    */
   public boolean storedTransposed() {
-    return inFirst && !weight.equals(path + ".weight");
+    return inFirst && !("." + path + ".weight").endsWith("." + weight);
   }
 
   LinearSite withRole(Role newRole) {

@@ -1,6 +1,7 @@
 package io.peft4j.loaders.huggingface;
 
 import io.peft4j.graph.Attribute;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -33,6 +34,54 @@ final class AttentionBlocks {
     String padding = blocks.node(module, "Sub", one, real);
     String lowest = blocks.constant(module, "mask_lowest", Tensor.scalar(LOWEST));
     return blocks.node(module, "Mul", padding, lowest);
+  }
+
+  /**
+   * What is added to the scores so that a token attends to real tokens up to itself.
+   *
+   * @param mask int64 [batch, sequence], 1 for a real token
+   * @param window how many tokens it sees, itself included; null for all
+   * @return float32 [batch, 1, sequence, sequence], 0 where it attends
+   */
+  String causalMask(String module, String mask, @Nullable Integer window) {
+    String positions = blocks.positions(module, mask);
+    String query = unsqueeze(module, positions, 1);
+    String key = unsqueeze(module, positions, 0);
+    String seen = blocks.node(module, "LessOrEqual", key, query);
+    if (window != null) {
+      String distance = blocks.node(module, "Sub", query, key);
+      String width = blocks.constant(module, "window", Tensor.scalar((long) window));
+      seen = blocks.node(module, "And", seen, blocks.node(module, "Less", distance, width));
+    }
+    String wide = unsqueeze(module, mask, 1, 2);
+    Map<String, Attribute> bool = Map.of("to", Attribute.of(DType.BOOL.onnxCode()));
+    String real = blocks.node(module, "Cast", bool, wide);
+    return blocks.node(
+        module,
+        "Where",
+        blocks.node(module, "And", seen, real),
+        blocks.constant(module, "mask_seen", Tensor.scalar(0f)),
+        blocks.constant(module, "mask_lowest", Tensor.scalar(LOWEST)));
+  }
+
+  private String unsqueeze(String module, String x, long... axes) {
+    String where = blocks.constant(module, "unsqueezed", Tensor.vector(axes));
+    return blocks.node(module, "Unsqueeze", x, where);
+  }
+
+  /**
+   * Lets several query heads in a row use one head of keys or values (grouped-query attention,
+   * Ainslie et al. 2023, arXiv 2305.13245): [batch, heads / times, sequence, width] to [batch,
+   * heads, sequence, width].
+   */
+  String repeatHeads(String module, String x, int times, int heads, int width) {
+    if (times == 1) {
+      return x;
+    }
+    String shape = blocks.constant(module, "repeats", Tensor.vector(1, 1, times, 1, 1));
+    String repeated = blocks.node(module, "Expand", unsqueeze(module, x, 2), shape);
+    String all = blocks.constant(module, "all_heads", Tensor.vector(0, heads, -1, width));
+    return blocks.node(module, "Reshape", repeated, all);
   }
 
   /** [batch, sequence, heads * width] to [batch, heads, sequence, width]. */

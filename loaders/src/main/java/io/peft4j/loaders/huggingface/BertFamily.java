@@ -121,8 +121,9 @@ final class BertFamily implements FamilyBuilder {
       String module = path("embeddings");
       String words = blocks.embedding(module + ".word_embeddings", ids, vocabulary, hidden);
       String kinds = blocks.embedding(module + ".token_type_embeddings", segments, types, hidden);
-      String length = blocks.sequenceLength(module, ids);
-      String places = blocks.firstRows(module + ".position_embeddings", length, positions, hidden);
+      String table = module + ".position_embeddings";
+      String numbers = blocks.positions(table, ids);
+      String places = blocks.embedding(table, numbers, positions, hidden);
       String x = blocks.node(module, "Add", blocks.node(module, "Add", words, kinds), places);
       x = blocks.layerNorm(module + ".LayerNorm", x, hidden, epsilon);
       return blocks.dropout(module + ".dropout", x, dropout);

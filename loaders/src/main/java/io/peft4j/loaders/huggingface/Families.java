@@ -1,5 +1,6 @@
 package io.peft4j.loaders.huggingface;
 
+import com.google.common.collect.Maps;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
@@ -10,7 +11,15 @@ import java.util.stream.Collectors;
 
 /** The model families that can be built. */
 final class Families {
-  private static final List<FamilyBuilder> ALL = List.of(new BertFamily(), new MlpFamily());
+  private static final List<FamilyBuilder> ALL =
+      List.of(
+          new BertFamily(),
+          new Gpt2Family(),
+          new LlamaFamily(LlamaKind.LLAMA),
+          new LlamaFamily(LlamaKind.MISTRAL),
+          new LlamaFamily(LlamaKind.QWEN2),
+          new LlamaFamily(LlamaKind.QWEN3),
+          new MlpFamily());
 
   private Families() {}
 
@@ -25,7 +34,8 @@ final class Families {
     FamilyBuilder family = family(config);
     config.mustBeOff("auto_map", "quantization_config", "compression_config");
     String architecture = architecture(config, family);
-    Weights weights = new Weights(weightsFile, tensors, family.basePrefix());
+    Map<String, Tensor> kept = Maps.filterKeys(tensors, name -> !family.isBuffer(name));
+    Weights weights = new Weights(weightsFile, kept, family.basePrefix());
     GraphBlocks blocks = new GraphBlocks(architecture, weights, debug);
     family.build(config, architecture, blocks);
     config.rejectUnknown();

@@ -19,6 +19,14 @@ interface FamilyBuilder {
   }
 
   /**
+   * Whether a tensor of the file is no weight: a mask or a table of angles that the library
+   * computes anew and older checkpoints hold.
+   */
+  default boolean isBuffer(String name) {
+    return false;
+  }
+
+  /**
    * Adds the model to a graph: inputs, nodes and outputs. Every key of the configuration that means
    * something must be read, or be named harmless; what is left over stops the import.
    *

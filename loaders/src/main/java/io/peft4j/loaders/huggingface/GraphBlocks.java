@@ -12,6 +12,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * The layers that model families are made of, added to a graph one by one. Modules are named by
@@ -146,9 +148,19 @@ final class GraphBlocks {
     return node(module, "Add", product(module, x, in, out), weight(module, "bias", out));
   }
 
+  /** x W + b with W as [in, out], as the reference library's Conv1D holds it. */
+  String conv1d(String module, String x, long in, long out) {
+    String product = node(module, "MatMul", x, weight(module, "weight", in, out));
+    return node(module, "Add", product, weight(module, "bias", out));
+  }
+
   /** x Wᵀ; x [..., in] to [..., out]. */
   String product(String module, String x, long in, long out) {
-    String weight = weight(module, "weight", out, in);
+    return product(module, x, weight(module, "weight", out, in));
+  }
+
+  /** x Wᵀ with W as [out, in], which may belong to another module. */
+  String product(String module, String x, String weight) {
     String transposed = node(module, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), weight);
     return node(module, "MatMul", x, transposed);
   }
@@ -156,17 +168,6 @@ final class GraphBlocks {
   /** The rows of a table that ids choose; ids [...] to [..., width]. */
   String embedding(String module, String ids, long rows, long width) {
     return node(module, "Gather", weight(module, "weight", rows, width), ids);
-  }
-
-  /** The first rows of a table, as many as a sequence has tokens: [sequence, width]. */
-  String firstRows(String module, String length, long rows, long width) {
-    return node(
-        module,
-        "Slice",
-        weight(module, "weight", rows, width),
-        constant(module, "starts", Tensor.vector(0)),
-        length,
-        constant(module, "axes", Tensor.vector(0)));
   }
 
   /** The size of axis 1, as int64 [1]. */
@@ -183,6 +184,37 @@ final class GraphBlocks {
         x,
         weight(module, "weight", width),
         weight(module, "bias", width));
+  }
+
+  /**
+   * Weight · x / √(mean(x²) + ε) over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467).
+   */
+  String rmsNorm(String module, String x, long width, double epsilon) {
+    String square = node(module, "Pow", x, constant(module, "two", Tensor.scalar(2f)));
+    String mean = node(module, "ReduceMean", square, constant(module, "axes", Tensor.vector(-1)));
+    String small = constant(module, "epsilon", Tensor.scalar((float) epsilon));
+    String root = node(module, "Sqrt", node(module, "Add", mean, small));
+    String normalised = node(module, "Mul", x, node(module, "Reciprocal", root));
+    return node(module, "Mul", weight(module, "weight", width), normalised);
+  }
+
+  /** Cuts the last axis into parts of one size. */
+  List<String> split(String module, String x, long size, int parts) {
+    String name = nodeName(module, "Split");
+    List<String> outputs =
+        IntStream.range(0, parts).mapToObj(i -> editor.freshName(name + "_output_" + i)).toList();
+    long[] sizes = LongStream.generate(() -> size).limit(parts).toArray();
+    List<String> inputs = List.of(x, constant(module, "sizes", Tensor.vector(sizes)));
+    editor.add(Node.of(name, "Split", inputs, outputs, Map.of("axis", Attribute.of(-1))));
+    return outputs;
+  }
+
+  /** 0, 1, 2, … as int64, as many as a sequence has tokens. */
+  String positions(String module, String ids) {
+    String length = node(module, "Squeeze", sequenceLength(module, ids));
+    String zero = constant(module, "first_position", Tensor.scalar(0L));
+    String one = constant(module, "position_step", Tensor.scalar(1L));
+    return node(module, "Range", zero, length, one);
   }
 
   /** Dropout in training; no node where the ratio is 0. */

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.NullNode;
 import com.google.common.base.Splitter;
 import com.google.common.collect.ImmutableSet;
 import io.peft4j.CheckpointFormatException;
@@ -57,11 +58,19 @@ final class ModelConfig {
 
   private final Path file;
   private final JsonNode root;
-  private final Set<String> understood = new HashSet<>(HARMLESS);
+  private final String modelType;
 
-  private ModelConfig(Path file, JsonNode root) {
+  /** What stands before the keys of this object in messages. */
+  private final String prefix;
+
+  private final Set<String> understood = new HashSet<>();
+  private final List<ModelConfig> sections = new ArrayList<>();
+
+  private ModelConfig(Path file, JsonNode root, String modelType, String prefix) {
     this.file = file;
     this.root = root;
+    this.modelType = modelType;
+    this.prefix = prefix;
   }
 
   /**
@@ -74,7 +83,14 @@ final class ModelConfig {
         throw new CheckpointFormatException(
             file + ": it holds no JSON object; fetch the checkpoint again");
       }
-      return new ModelConfig(file, root);
+      JsonNode type = root.get("model_type");
+      if (type == null || !type.isTextual()) {
+        throw new CheckpointFormatException(
+            file + ": model_type is missing; add the name of the family, for example \"bert\"");
+      }
+      ModelConfig config = new ModelConfig(file, root, type.textValue(), "");
+      config.understood.addAll(HARMLESS);
+      return config;
     } catch (JsonProcessingException e) {
       throw new CheckpointFormatException(
           "%s: it is not sound JSON: %s; fetch the checkpoint again"
@@ -98,12 +114,31 @@ final class ModelConfig {
 
   /** The value of {@code model_type}. */
   String modelType() {
-    JsonNode value = find("model_type");
-    if (value == null || !value.isTextual()) {
-      throw new CheckpointFormatException(
-          file + ": model_type is missing; add the name of the family, for example \"bert\"");
+    return modelType;
+  }
+
+  /** The object under a key, whose own keys must all be understood too; null if it is absent. */
+  @Nullable ModelConfig section(String key) {
+    JsonNode value = find(key);
+    if (value == null) {
+      return null;
     }
-    return value.textValue();
+    if (!value.isObject()) {
+      throw wrong(key, value, "an object");
+    }
+    ModelConfig section = new ModelConfig(file, value, modelType, prefix + key + ".");
+    sections.add(section);
+    return section;
+  }
+
+  /** Whether a key is there, be its value null. */
+  boolean has(String key) {
+    return root.has(key);
+  }
+
+  /** Whether a key has a value. */
+  boolean isSet(String key) {
+    return root.hasNonNull(key);
   }
 
   /** The classes that the checkpoint was saved from; empty if it does not say. */
@@ -133,7 +168,7 @@ final class ModelConfig {
     int value = count(key, absent);
     if (dividend % value != 0) {
       throw new UnsupportedModelException(
-          "%s: %s is %d, which does not divide %d".formatted(file, key, value, dividend)
+          "%s: %s is %d, which does not divide %d".formatted(file, prefix + key, value, dividend)
               + "; fetch the checkpoint again");
     }
     return value;
@@ -168,12 +203,48 @@ final class ModelConfig {
     return value.doubleValue();
   }
 
+  /** A number above zero, which must be there. */
+  double positive(String key) {
+    double value = number(key, Double.NaN);
+    if (!(value > 0) || Double.isInfinite(value)) {
+      JsonNode given = find(key);
+      throw wrong(key, given == null ? NullNode.getInstance() : given, "a number above 0");
+    }
+    return value;
+  }
+
+  /** A whole number of either sign. */
+  long integer(String key, long absent) {
+    JsonNode value = find(key);
+    if (value == null) {
+      return absent;
+    }
+    if (!value.isIntegralNumber() || !value.canConvertToLong()) {
+      throw wrong(key, value, "a whole number");
+    }
+    return value.longValue();
+  }
+
+  /** Stops the import where a list has another item than these. */
+  void everyItem(String key, Set<String> allowed) {
+    JsonNode value = find(key);
+    if (value == null) {
+      return;
+    }
+    for (JsonNode item : value) {
+      if (!allowed.contains(item.asText())) {
+        throw wrong(key, value, "a list of nothing but " + String.join(", ", allowed));
+      }
+    }
+  }
+
   /** A number from 0 to below 1. */
   double probability(String key, double absent) {
     double value = number(key, absent);
     if (!(value >= 0 && value < 1)) {
       throw new UnsupportedModelException(
-          "%s: %s is %s; a probability from 0 to below 1 is needed".formatted(file, key, value));
+          "%s: %s is %s; a probability from 0 to below 1 is needed"
+              .formatted(file, prefix + key, value));
     }
     return value;
   }
@@ -206,7 +277,7 @@ final class ModelConfig {
     if (!allowed.contains(value)) {
       throw new UnsupportedModelException(
           "%s: %s '%s' is not supported; supported are %s"
-              .formatted(file, key, value, String.join(", ", allowed)));
+              .formatted(file, prefix + key, value, String.join(", ", allowed)));
     }
     return value;
   }
@@ -218,7 +289,7 @@ final class ModelConfig {
       if (value != null && !isOff(value)) {
         throw new UnsupportedModelException(
             "%s: %s is %s, which is not supported for model_type '%s'; only without it can the"
-                    .formatted(file, key, brief(value), modelType())
+                    .formatted(file, prefix + key, brief(value), modelType)
                 + " checkpoint be read");
       }
     }
@@ -264,14 +335,15 @@ final class ModelConfig {
         throw new UnsupportedModelException(
             ("%s: %s (here %s) is not known for model_type '%s' and could change the outputs;"
                     + " remove the key if it does not matter")
-                .formatted(file, entry.getKey(), brief(entry.getValue()), modelType()));
+                .formatted(file, prefix + entry.getKey(), brief(entry.getValue()), modelType));
       }
     }
+    sections.forEach(ModelConfig::rejectUnknown);
   }
 
   private UnsupportedModelException wrong(String key, JsonNode value, String needed) {
     return new UnsupportedModelException(
-        "%s: %s is %s; %s is needed".formatted(file, key, brief(value), needed));
+        "%s: %s is %s; %s is needed".formatted(file, prefix + key, brief(value), needed));
   }
 
   private static String brief(JsonNode value) {

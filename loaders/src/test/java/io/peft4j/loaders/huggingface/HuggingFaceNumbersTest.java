@@ -14,7 +14,29 @@ import org.junit.jupiter.params.provider.ValueSource;
 class HuggingFaceNumbersTest {
   @ParameterizedTest
   @ValueSource(
-      strings = {"bert", "bert-token", "bert-model", "sharded-bert", "fp16-bert", "mlp784"})
+      strings = {
+        "bert",
+        "bert-token",
+        "bert-model",
+        "sharded-bert",
+        "fp16-bert",
+        "mlp784",
+        "gpt2",
+        "gpt2-cls",
+        "llama",
+        "llama-tied",
+        "llama-cls",
+        "bf16-llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "llama-rope-llama3",
+        "llama-rope-linear",
+        "llama-biases",
+        "mistral-no-window",
+        "gpt2-scaling",
+        "gpt2-model"
+      })
   void everyOutputMatchesTheReference(String name) throws IOException {
     GoldenCase family = GoldenCase.of("families", name);
     Graph graph = new HuggingFaceFormat().read(family.folder(), true).graph();

@@ -9,6 +9,7 @@ final class FusedLowerings {
   static final ImmutableMap<String, Lowering> TABLE =
       ImmutableMap.<String, Lowering>builder()
           .put("Linear", FusedLowerings::linear)
+          .put("Silu", FusedLowerings::silu)
           .put("ScaledAdd", FusedLowerings::scaledAdd)
           .put("Attention", FusedLowerings::attention)
           .build();
@@ -30,6 +31,12 @@ final class FusedLowerings {
                 c.tensor(x),
                 inFirst ? "torch.t(" + c.tensor(weight) + ")" : c.tensor(weight),
                 c.has(2) ? c.tensor(2) : "None"));
+  }
+
+  /** x · sigmoid(x). */
+  private static void silu(LoweringContext c) {
+    Operand x = c.in(0);
+    c.result(x.dtype(), x.shape(), "torch.silu(" + c.tensor(x) + ")");
   }
 
   /** y + alpha z. */

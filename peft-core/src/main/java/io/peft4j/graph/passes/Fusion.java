@@ -27,6 +27,7 @@ public final class Fusion {
     result = rewrite(result, LayerNormPattern::match);
     result = rewrite(result, GeluPattern::match);
     result = rewrite(result, AttentionPattern::match);
+    result = rewrite(result, Fusion::silu);
     result = rewrite(result, Fusion::scaledAdd);
     return result;
   }
@@ -44,6 +45,21 @@ public final class Fusion {
       }
     }
     return changed ? editor.prune().build() : graph;
+  }
+
+  /** Mul(x, Sigmoid(x)). */
+  private static @Nullable Node silu(GraphView view, Node mul) {
+    if (!mul.is("Mul")) {
+      return null;
+    }
+    for (int i = 0; i < 2; i++) {
+      Node sigmoid = view.producer(mul.input(i), "Sigmoid");
+      String x = mul.requiredInput(1 - i);
+      if (sigmoid != null && x.equals(sigmoid.input(0))) {
+        return own(mul, "Silu", List.of(x), Map.of());
+      }
+    }
+    return null;
   }
 
   /** Add(y, Mul(z, constant)), as low-rank adapters end. */
