@@ -28,7 +28,8 @@ import picocli.CommandLine.Spec;
       EvaluateCommand.class,
       PredictCommand.class,
       MergeCommand.class,
-      ExportCommand.class
+      ExportCommand.class,
+      CompareCommand.class
     })
 public final class Main implements Runnable {
   /** For {@code --version}. */
