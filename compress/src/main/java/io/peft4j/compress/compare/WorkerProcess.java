@@ -1,6 +1,5 @@
 package io.peft4j.compress.compare;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.peft4j.PeftException;
@@ -11,7 +10,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /** A started {@link Worker}, from the side that asks. */
 final class WorkerProcess implements AutoCloseable {
@@ -106,10 +104,8 @@ final class WorkerProcess implements AutoCloseable {
       requests.write(JSON.writeValueAsString(request));
       requests.newLine();
       requests.flush();
-    } catch (JsonProcessingException e) {
-      throw e;
     } catch (IOException e) {
-      throw ended(e);
+      throw ended();
     }
     WorkerMessage.Answer answer = answer();
     memory = answer.memory();
@@ -119,7 +115,7 @@ final class WorkerProcess implements AutoCloseable {
   private WorkerMessage.Answer answer() throws IOException {
     String line = answers.readLine();
     if (line == null) {
-      throw ended(null);
+      throw ended();
     }
     WorkerMessage.Answer answer = JSON.readValue(line, WorkerMessage.Answer.class);
     if (answer.error() != null) {
@@ -128,12 +124,11 @@ final class WorkerProcess implements AutoCloseable {
     return answer;
   }
 
-  private PeftException ended(@Nullable IOException cause) throws IOException {
+  private PeftException ended() throws IOException {
     List<String> said = Files.readAllLines(errors);
     return new PeftException(
         "model '%s': its process ended early (%s); check the memory of this machine"
-            .formatted(name, said.isEmpty() ? "it gave no reason" : said.get(0)),
-        cause);
+            .formatted(name, said.isEmpty() ? "it gave no reason" : said.get(0)));
   }
 
   @Override
