@@ -3,6 +3,8 @@ package io.peft4j.compress.compare;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.peft4j.PeftException;
 import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
@@ -23,8 +25,8 @@ final class Worker {
   private Worker() {}
 
   public static void main(String[] args) throws IOException {
-    PrintStream answers = System.out;
-    System.setOut(System.err); // what libraries print must not get between the answers
+    PrintStream answers = stream(FileDescriptor.out);
+    System.setOut(stream(FileDescriptor.err)); // what libraries print must not get in between
     BufferedReader requests =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     send(answers, WorkerMessage.Answer.ready());
@@ -39,6 +41,10 @@ final class Worker {
     } catch (OutOfMemoryError e) {
       send(answers, WorkerMessage.Answer.failed("memory ran out; give it fewer rows"));
     }
+  }
+
+  private static PrintStream stream(FileDescriptor to) {
+    return new PrintStream(new FileOutputStream(to), false, StandardCharsets.UTF_8);
   }
 
   private static void send(PrintStream answers, WorkerMessage.Answer answer) throws IOException {
