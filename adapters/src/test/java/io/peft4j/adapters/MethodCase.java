@@ -16,28 +16,64 @@ import io.peft4j.loaders.safetensors.SafeTensors;
 import io.peft4j.task.Loss;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * A golden case of PEFT: an adapter folder, a batch, and what the reference library computes from
  * them.
  */
-public record MethodCase(Path folder, Map<String, Tensor> io) {
+public record MethodCase(Path folder, String baseName, Map<String, Tensor> io) {
   private static final Path ROOT = Path.of("src/test/resources/methods");
+
+  /** The names of all cases of PEFT. */
+  public static Stream<String> peftCases() {
+    return folders(ROOT.resolve("peft"));
+  }
 
   public static MethodCase peft(String name) {
     Path folder = ROOT.resolve("peft").resolve(name);
-    return new MethodCase(folder, SafeTensors.read(folder.resolve("io.safetensors")).tensors());
+    return new MethodCase(
+        folder,
+        json(folder.resolve("case.json")).get("base").asText(),
+        SafeTensors.read(folder.resolve("io.safetensors")).tensors());
   }
 
   public static Path training(String name) {
     return ROOT.resolve("training").resolve(name);
   }
 
+  private static Stream<String> folders(Path root) {
+    try (Stream<Path> entries = Files.list(root)) {
+      return entries
+          .filter(folder -> Files.exists(folder.resolve("io.safetensors")))
+          .map(folder -> folder.getFileName().toString())
+          .sorted()
+          .toList()
+          .stream();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   public static PretrainedModel bert() {
-    return Checkpoints.open(ROOT.resolve("base-bert"));
+    return model("base-bert");
+  }
+
+  private static PretrainedModel model(String name) {
+    return Checkpoints.open(ROOT.resolve(name));
+  }
+
+  public PretrainedModel base() {
+    return model(baseName);
+  }
+
+  /** Whether the model predicts the next token. */
+  public boolean isCausal() {
+    return !baseName.equals("base-bert");
   }
 
   public static JsonNode json(Path file) {
@@ -49,14 +85,16 @@ public record MethodCase(Path folder, Map<String, Tensor> io) {
   }
 
   public AdaptedModel adapted() {
-    return bert().load(folder);
+    return base().load(folder);
   }
 
   /** The batch without labels. */
   public Map<String, Tensor> inputs() {
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     for (String key : new String[] {"input_ids", "attention_mask", "token_type_ids"}) {
-      inputs.put(key, io.get(key));
+      if (io.containsKey(key)) {
+        inputs.put(key, io.get(key));
+      }
     }
     return inputs;
   }
@@ -74,8 +112,10 @@ public record MethodCase(Path folder, Map<String, Tensor> io) {
     }
   }
 
-  public static TorchProgram withLoss(Graph graph, CompileOptions options) {
-    return TorchEngine.compile(Loss.CROSS_ENTROPY.attach(graph, "logits"), options);
+  /** The model with the loss of its kind. */
+  public TorchProgram withLoss(Graph graph, CompileOptions options) {
+    Loss loss = isCausal() ? Loss.CAUSAL_CROSS_ENTROPY : Loss.CROSS_ENTROPY;
+    return TorchEngine.compile(loss.attach(graph, "logits"), options);
   }
 
   /** Holds |a - b| against atol + rtol |b|. */

@@ -6,11 +6,12 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.TextNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
+import io.peft4j.adapter.MethodSettings;
 import io.peft4j.adapter.NearestNames;
+import io.peft4j.adapter.Targets;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -164,12 +165,6 @@ final class RecipeKeys {
     return message.startsWith(SET);
   }
 
-  /** The value as the recipe has it. */
-  JsonNode node(String key, String absent) {
-    JsonNode value = value(key);
-    return value == null ? TextNode.valueOf(absent) : value;
-  }
-
   String text(String key, String absent) {
     JsonNode value = value(key);
     if (value == null) {
@@ -283,6 +278,89 @@ final class RecipeKeys {
       numbers.put(entry.getKey(), entry.getValue().doubleValue());
     }
     return numbers;
+  }
+
+  /** The keys of a section, for a method to read its settings from. */
+  MethodSettings section(String name) {
+    return new Section(this, name + ".");
+  }
+
+  private record Section(RecipeKeys all, String prefix) implements MethodSettings {
+    @Override
+    public boolean has(String key) {
+      return all.has(prefix + key);
+    }
+
+    @Override
+    public String text(String key, String absent) {
+      return all.text(prefix + key, absent);
+    }
+
+    @Override
+    public int whole(String key, int absent) {
+      return all.whole(prefix + key, absent);
+    }
+
+    @Override
+    public double number(String key, double absent) {
+      return all.number(prefix + key, absent);
+    }
+
+    @Override
+    public boolean flag(String key, boolean absent) {
+      return all.flag(prefix + key, absent);
+    }
+
+    @Override
+    public List<String> texts(String key) {
+      return all.texts(prefix + key);
+    }
+
+    @Override
+    public List<Integer> wholes(String key) {
+      List<Integer> wholes = new ArrayList<>();
+      for (String text : all.texts(prefix + key)) {
+        try {
+          wholes.add(Integer.valueOf(text));
+        } catch (NumberFormatException e) {
+          throw new RecipeException(
+              "%s: %s must be a whole number or a list of them, has '%s'"
+                  .formatted(all.place(prefix + key), prefix + key, text),
+              e);
+        }
+      }
+      return wholes;
+    }
+
+    @Override
+    public Map<String, Double> numbers(String key) {
+      return all.numbers(prefix + key);
+    }
+
+    @Override
+    public Map<String, Integer> wholeNumbers(String key) {
+      Map<String, Integer> wholes = new LinkedHashMap<>();
+      numbers(key)
+          .forEach(
+              (name, number) -> {
+                if (number != Math.rint(number)) {
+                  throw new RecipeException(
+                      "%s: %s must hold whole numbers, '%s' has %s"
+                          .formatted(all.place(prefix + key), key, name, number));
+                }
+                wholes.put(name, number.intValue());
+              });
+      return wholes;
+    }
+
+    @Override
+    public @Nullable Targets targets(String key) {
+      List<String> given = texts(key);
+      if (all.isList(prefix + key)) {
+        return Targets.named(given);
+      }
+      return given.isEmpty() ? null : Targets.parse(given.get(0));
+    }
   }
 
   private RecipeException wrong(String key, String expected, JsonNode value) {

@@ -1,32 +1,29 @@
 package io.peft4j.cli;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.CaseFormat;
+import com.google.common.base.CharMatcher;
 import com.google.common.base.Splitter;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
-import io.peft4j.adapter.Targets;
-import io.peft4j.adapters.freeze.FreezeMask;
-import io.peft4j.adapters.freeze.Selection;
+import io.peft4j.adapter.MethodRecipe;
+import io.peft4j.adapter.MethodRecipes;
 import io.peft4j.adapters.lora.Lora;
 import io.peft4j.data.DataFiles;
 import io.peft4j.task.Pooling;
 import io.peft4j.train.Recipe;
 import io.peft4j.train.Schedule;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code peft4j train} is asked to do.
  *
- * @param targets as the recipe gives them
  * @param validation judged after each epoch to keep the best; null to keep the last
  * @param test judged once at the end; null for none
  * @param stateSteps a state to resume from is written after so many steps; 0 for epochs only
@@ -35,7 +32,6 @@ record TrainRecipe(
     Path model,
     Path output,
     AdapterMethod method,
-    JsonNode targets,
     Path train,
     @Nullable Path validation,
     @Nullable Path test,
@@ -43,33 +39,11 @@ record TrainRecipe(
     Recipe training,
     int stateSteps) {
 
-  private static final String SELECTIONS = "adapter.selections";
+  private static final String ADAPTER = "adapter";
+  private static final String METHOD = "adapter.method";
 
-  private static final List<String> LORA_KEYS =
+  private static final List<String> OTHER_KEYS =
       List.of(
-          "adapter.rank",
-          "adapter.alpha",
-          "adapter.dropout",
-          "adapter.rslora",
-          "adapter.targets",
-          "adapter.modules_to_save",
-          "adapter.rank_pattern",
-          "adapter.alpha_pattern");
-
-  private static final List<String> KEYS =
-      List.of(
-          "model",
-          "output",
-          "adapter.method",
-          "adapter.rank",
-          "adapter.alpha",
-          "adapter.dropout",
-          "adapter.rslora",
-          "adapter.targets",
-          "adapter.modules_to_save",
-          "adapter.rank_pattern",
-          "adapter.alpha_pattern",
-          "adapter.selections",
           "data.train",
           "data.validation",
           "data.test",
@@ -91,6 +65,19 @@ record TrainRecipe(
           "head.pooling",
           "head.dropout");
 
+  private static final List<String> KEYS =
+      Stream.of(Stream.of("model", "output", METHOD), methodKeys(), OTHER_KEYS.stream())
+          .flatMap(keys -> keys)
+          .toList();
+
+  /** The keys of all methods. */
+  private static Stream<String> methodKeys() {
+    return MethodRecipes.all().stream()
+        .flatMap(recipe -> recipe.keys().stream())
+        .distinct()
+        .map(key -> ADAPTER + "." + key);
+  }
+
   /**
    * Reads a recipe.
    *
@@ -106,7 +93,6 @@ record TrainRecipe(
           Path.of(keys.required("model")),
           Path.of(keys.required("output")),
           method(keys),
-          keys.node("adapter.targets", "feed-forward"),
           Path.of(keys.required("data.train")),
           path(keys, "data.validation"),
           path(keys, "data.test"),
@@ -156,14 +142,16 @@ record TrainRecipe(
     if (keys.isPlaced(message)) {
       return e;
     }
-    String field = Splitter.on(' ').split(message).iterator().next();
+    String field = Splitter.on(CharMatcher.anyOf(" :")).split(message).iterator().next();
     String name = CaseFormat.LOWER_CAMEL.to(CaseFormat.LOWER_UNDERSCORE, field);
     String key =
         KEYS.stream()
-            .filter(k -> k.endsWith("." + name) || k.replace('.', '_').equals(name))
+            .filter(
+                k -> k.equals(field) || k.endsWith("." + name) || k.replace('.', '_').equals(name))
             .findFirst()
             .orElse("");
-    return new RecipeException(keys.place(key) + ": " + message.replaceFirst("^" + field, name), e);
+    return new RecipeException(
+        keys.place(key) + ": " + name + message.substring(field.length()), e);
   }
 
   private static @Nullable Path path(RecipeKeys keys, String key) {
@@ -172,68 +160,19 @@ record TrainRecipe(
   }
 
   private static AdapterMethod method(RecipeKeys keys) {
-    String name = keys.text("adapter.method", Lora.NAME);
-    return switch (name) {
-      case Lora.NAME -> lora(keys);
-      case FreezeMask.NAME -> freezeMask(keys);
-      default ->
-          throw new RecipeException(
-              "%s: adapter.method must be one of %s, %s, was '%s'"
-                  .formatted(keys.place("adapter.method"), Lora.NAME, FreezeMask.NAME, name));
-    };
+    return MethodRecipes.named(keys.text(METHOD, Lora.NAME)).read(keys.section(ADAPTER));
   }
 
   /** Refuses keys that the method would pass over. */
   private static void refuseKeysOfOtherMethods(RecipeKeys keys) {
-    String name = keys.text("adapter.method", Lora.NAME);
-    for (String key : name.equals(Lora.NAME) ? List.of(SELECTIONS) : LORA_KEYS) {
-      if (keys.has(key)) {
+    MethodRecipe method = MethodRecipes.named(keys.text(METHOD, Lora.NAME));
+    for (String key : methodKeys().toList()) {
+      if (keys.has(key) && !method.keys().contains(key.substring(ADAPTER.length() + 1))) {
         throw new RecipeException(
             "%s: %s does not go with adapter.method %s; remove it, or give it no value"
-                .formatted(keys.place(key), key, name));
+                .formatted(keys.place(key), key, method.method()));
       }
     }
-  }
-
-  private static FreezeMask freezeMask(RecipeKeys keys) {
-    try {
-      return new FreezeMask(keys.texts(SELECTIONS).stream().map(Selection::parse).toList());
-    } catch (RecipeException e) {
-      throw new RecipeException(keys.place(SELECTIONS) + ": " + e.getMessage(), e);
-    }
-  }
-
-  private static Lora lora(RecipeKeys keys) {
-    int rank = keys.whole("adapter.rank", 8);
-    Map<String, Integer> ranks = new LinkedHashMap<>();
-    keys.numbers("adapter.rank_pattern")
-        .forEach((module, r) -> ranks.put(module, whole(module, r)));
-    return new Lora(
-        rank,
-        keys.number("adapter.alpha", 2.0 * rank),
-        keys.number("adapter.dropout", 0),
-        keys.flag("adapter.rslora", false),
-        targets(keys),
-        ranks,
-        keys.numbers("adapter.alpha_pattern"),
-        keys.texts("adapter.modules_to_save"));
-  }
-
-  private static int whole(String module, double rank) {
-    if (rank != Math.rint(rank)) {
-      throw new RecipeException(
-          "rank_pattern must hold whole numbers, '%s' has %s".formatted(module, rank));
-    }
-    return (int) rank;
-  }
-
-  private static Targets targets(RecipeKeys keys) {
-    String key = "adapter.targets";
-    List<String> given = keys.texts(key);
-    if (keys.isList(key)) {
-      return Targets.named(given);
-    }
-    return given.isEmpty() ? Targets.feedForward() : Targets.parse(given.get(0));
   }
 
   private static Recipe training(RecipeKeys keys) {
@@ -262,19 +201,7 @@ record TrainRecipe(
     root.put("output", output.toString());
     ObjectNode adapter = root.putObject("adapter");
     adapter.put("method", method.name());
-    if (method instanceof FreezeMask mask) {
-      adapter.putPOJO("selections", mask.selections().stream().map(Selection::text).toList());
-    }
-    if (method instanceof Lora lora) {
-      adapter.put("rank", lora.rank());
-      adapter.put("alpha", lora.alpha());
-      adapter.put("dropout", lora.dropout());
-      adapter.put("rslora", lora.rankStabilized());
-      adapter.set("targets", targets);
-      adapter.putPOJO("modules_to_save", lora.modulesToSave());
-      adapter.putPOJO("rank_pattern", lora.rankPattern());
-      adapter.putPOJO("alpha_pattern", lora.alphaPattern());
-    }
+    MethodRecipes.of(method).write(method).forEach(adapter::putPOJO);
     ObjectNode data = root.putObject("data");
     data.put("train", train.toString());
     data.put("validation", validation == null ? null : validation.toString());

@@ -47,6 +47,11 @@ record RestrictedTargets(
     return found;
   }
 
+  @Override
+  public Object plain() {
+    return targets.plain();
+  }
+
   private boolean stays(Site site) {
     return !isExcluded(site.path())
         && saved.stream().noneMatch(module -> isWithin(site.path(), module))

@@ -28,6 +28,9 @@ public sealed interface Targets
    */
   List<Site> select(Sites sites);
 
+  /** The targets as {@link #parse} or a list of names says them: a text or a list of texts. */
+  Object plain();
+
   /** The feed-forward blocks' linear layers. */
   static Targets feedForward() {
     return new ByRole("feed-forward", site -> site.role().isFeedForward());
@@ -90,6 +93,11 @@ public sealed interface Targets
   /** By what linear layers do in their blocks. */
   record ByRole(String name, Predicate<LinearSite> test) implements Targets {
     @Override
+    public Object plain() {
+      return name;
+    }
+
+    @Override
     public List<Site> select(Sites sites) {
       List<Site> found = new ArrayList<>(sites.linears().stream().filter(test).toList());
       if (found.isEmpty()) {
@@ -119,6 +127,11 @@ public sealed interface Targets
       if (names.isEmpty()) {
         throw new RecipeException("target_modules is empty; name at least one module");
       }
+    }
+
+    @Override
+    public Object plain() {
+      return names;
     }
 
     static boolean matches(String path, String name) {
@@ -162,6 +175,11 @@ public sealed interface Targets
   record ByExpression(String expression) implements Targets {
     public ByExpression {
       compile(expression);
+    }
+
+    @Override
+    public Object plain() {
+      return expression;
     }
 
     private static Pattern compile(String expression) {

@@ -233,6 +233,26 @@ public final class GraphEditor {
 
   /** Removes nodes and initializers that no output needs. */
   public GraphEditor prune() {
+    Set<String> needed = needed();
+    removeNodesBut(needed);
+    initializers.keySet().removeIf(key -> !needed.contains(key));
+    tags.keySet().retainAll(initializers.keySet());
+    trainable.retainAll(initializers.keySet());
+    return this;
+  }
+
+  /** Removes nodes that no output needs; initializers stay. */
+  public GraphEditor pruneNodes() {
+    removeNodesBut(needed());
+    return this;
+  }
+
+  private void removeNodesBut(Set<String> needed) {
+    nodes.removeIf(n -> n.outputs().stream().noneMatch(needed::contains));
+  }
+
+  /** The values that the outputs are made of. */
+  private Set<String> needed() {
     Map<String, Node> producer = new HashMap<>();
     nodes.forEach(n -> n.outputs().forEach(o -> producer.put(o, n)));
     Set<String> needed = new HashSet<>();
@@ -247,11 +267,7 @@ public final class GraphEditor {
         }
       }
     }
-    nodes.removeIf(n -> n.outputs().stream().noneMatch(needed::contains));
-    initializers.keySet().removeIf(key -> !needed.contains(key));
-    tags.keySet().retainAll(initializers.keySet());
-    trainable.retainAll(initializers.keySet());
-    return this;
+    return needed;
   }
 
   /** The new graph, its nodes sorted. */

@@ -32,6 +32,9 @@ public record Node(
     String tag,
     Map<String, String> metadata) {
 
+  /** The metadata key of an Identity through which no gradient flows. */
+  public static final String DETACHED = "peft4j.detached";
+
   public Node {
     domain = domain.equals("ai.onnx") ? "" : domain;
     inputs = List.copyOf(inputs);

@@ -4,6 +4,8 @@ import io.peft4j.CheckpointFormatException;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.MethodRecipe;
+import io.peft4j.adapter.MethodSettings;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.adapters.peft.PeftInterchange;
 import java.util.List;
@@ -11,14 +13,49 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A freeze mask in the files of an adapter folder: {@code peft_type} {@code FREEZE_MASK}, which is
- * ours and which PEFT refuses by name, the selections, and the trained weights whole.
+ * A freeze mask in recipes, and in the files of an adapter folder: {@code peft_type} {@code
+ * FREEZE_MASK}, which is ours and which PEFT refuses by name, the selections, and the trained
+ * weights whole.
  */
-public final class FreezeMaskInterchange implements PeftInterchange {
+public final class FreezeMaskInterchange implements PeftInterchange, MethodRecipe {
   private static final String SELECTIONS = "selections";
 
   /** For ServiceLoader. */
   public FreezeMaskInterchange() {}
+
+  @Override
+  public String method() {
+    return FreezeMask.NAME;
+  }
+
+  @Override
+  public List<String> keys() {
+    return List.of(SELECTIONS);
+  }
+
+  @Override
+  public AdapterMethod read(MethodSettings settings) {
+    List<String> texts = settings.texts(SELECTIONS);
+    try {
+      return new FreezeMask(texts.stream().map(Selection::parse).toList());
+    } catch (RecipeException e) {
+      throw new RecipeException(SELECTIONS + ": " + e.getMessage(), e);
+    }
+  }
+
+  @Override
+  public boolean describes(AdapterMethod method) {
+    return method instanceof FreezeMask;
+  }
+
+  @Override
+  public Map<String, @Nullable Object> write(AdapterMethod method) {
+    return Map.of(SELECTIONS, selections(method));
+  }
+
+  private static List<String> selections(AdapterMethod method) {
+    return ((FreezeMask) method).selections().stream().map(Selection::text).toList();
+  }
 
   @Override
   public String peftType() {
@@ -45,8 +82,6 @@ public final class FreezeMaskInterchange implements PeftInterchange {
 
   @Override
   public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
-    List<String> selections =
-        ((FreezeMask) adapter.method()).selections().stream().map(Selection::text).toList();
-    return Map.of(SELECTIONS, selections);
+    return Map.of(SELECTIONS, selections(adapter.method()));
   }
 }

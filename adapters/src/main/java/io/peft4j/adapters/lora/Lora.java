@@ -7,6 +7,8 @@ import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.SavedModules;
 import io.peft4j.adapter.Targets;
+import io.peft4j.adapters.linear.Checks;
+import io.peft4j.adapters.linear.Patterns;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
@@ -19,7 +21,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.regex.Pattern;
 
 /**
  * LoRA (Hu et al. 2021, arXiv 2106.09685): y = W x + s B A dropout(x), with A [r, in], B [out, r]
@@ -54,24 +55,12 @@ public record Lora(
    * @throws RecipeException if a value is out of its range
    */
   public Lora {
-    if (rank < 1) {
-      throw new RecipeException("rank must be at least 1, was " + rank);
-    }
-    if (!(alpha > 0) || Double.isInfinite(alpha)) {
-      throw new RecipeException("alpha must be a positive number, was " + alpha);
-    }
-    if (!(dropout >= 0 && dropout < 1)) {
-      throw new RecipeException("dropout must be from 0 to below 1, was " + dropout);
-    }
-    rankPattern = Collections.unmodifiableMap(new LinkedHashMap<>(rankPattern));
+    Checks.atLeast("rank", rank, 1);
+    Checks.positive("alpha", alpha);
+    Checks.fraction("dropout", dropout);
+    rankPattern = Patterns.ranks(rankPattern);
     alphaPattern = Collections.unmodifiableMap(new LinkedHashMap<>(alphaPattern));
     modulesToSave = List.copyOf(modulesToSave);
-    rankPattern.forEach(
-        (module, r) -> {
-          if (r < 1) {
-            throw new RecipeException("rank of '" + module + "' must be at least 1, was " + r);
-          }
-        });
   }
 
   /** LoRA of a rank on the feed-forward blocks, alpha twice the rank, no dropout. */
@@ -165,23 +154,14 @@ public record Lora(
 
   /** The rank at a module. */
   public int rankOf(String path) {
-    return pick(rankPattern, path, rank);
+    return Patterns.pick(rankPattern, path, rank);
   }
 
   /** The factor s at a module. */
   public double scale(String path) {
-    double numerator = pick(alphaPattern, path, alpha);
+    double numerator = Patterns.pick(alphaPattern, path, alpha);
     int r = rankOf(path);
     return rankStabilized ? numerator / Math.sqrt(r) : numerator / r;
-  }
-
-  private static <T> T pick(Map<String, T> patterns, String path, T otherwise) {
-    for (Map.Entry<String, T> entry : patterns.entrySet()) {
-      if (Pattern.matches("(.*\\.)?(" + entry.getKey() + ")", path)) {
-        return entry.getValue();
-      }
-    }
-    return otherwise;
   }
 
   @Override

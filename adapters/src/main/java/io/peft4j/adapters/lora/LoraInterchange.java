@@ -1,34 +1,24 @@
 package io.peft4j.adapters.lora;
 
-import io.peft4j.CheckpointFormatException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.MethodRecipe;
+import io.peft4j.adapter.MethodSettings;
+import io.peft4j.adapter.RecordSettings;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.adapters.peft.PeftInterchange;
+import io.peft4j.adapters.peft.UsualTargets;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** LoRA as {@code LoraConfig} of PEFT says it. */
-public final class LoraInterchange implements PeftInterchange {
-  /** The targets that PEFT takes where a configuration names none. */
-  private static final Map<String, List<String>> DEFAULT_TARGETS =
-      Map.ofEntries(
-          Map.entry("bert", List.of("query", "value")),
-          Map.entry("roberta", List.of("query", "value")),
-          Map.entry("electra", List.of("query", "value")),
-          Map.entry("deberta-v2", List.of("query_proj", "value_proj")),
-          Map.entry("gpt2", List.of("c_attn")),
-          Map.entry("llama", List.of("q_proj", "v_proj")),
-          Map.entry("mistral", List.of("q_proj", "v_proj")),
-          Map.entry("qwen2", List.of("q_proj", "v_proj")),
-          Map.entry("gemma", List.of("q_proj", "v_proj")),
-          Map.entry("opt", List.of("q_proj", "v_proj")),
-          Map.entry("t5", List.of("q", "v")),
-          Map.entry("gpt_neox", List.of("query_key_value")));
+/** LoRA in recipes, and as {@code LoraConfig} of PEFT says it. */
+public final class LoraInterchange implements PeftInterchange, MethodRecipe {
+  private final RecordSettings<Lora> recipe =
+      new RecordSettings<>(Lora.rank(8), Map.of("rankStabilized", "rslora"));
 
   /** Fields that change what the adapter computes and are not supported. */
   private static final List<String> UNSUPPORTED =
@@ -56,6 +46,32 @@ public final class LoraInterchange implements PeftInterchange {
   public LoraInterchange() {}
 
   @Override
+  public String method() {
+    return Lora.NAME;
+  }
+
+  @Override
+  public List<String> keys() {
+    return recipe.keys();
+  }
+
+  @Override
+  public AdapterMethod read(MethodSettings settings) {
+    Lora lora = recipe.read(settings);
+    return settings.has("alpha") ? lora : lora.alpha(2.0 * lora.rank());
+  }
+
+  @Override
+  public boolean describes(AdapterMethod method) {
+    return recipe.describes(method);
+  }
+
+  @Override
+  public Map<String, @Nullable Object> write(AdapterMethod method) {
+    return recipe.write(method);
+  }
+
+  @Override
   public String peftType() {
     return "LORA";
   }
@@ -70,37 +86,15 @@ public final class LoraInterchange implements PeftInterchange {
     UNSUPPORTED.forEach(config::refuse);
     config.refuse("bias", "none");
     refuseResidualStart(config);
-    List<String> saved = config.texts("modules_to_save");
-    Targets targets =
-        Targets.restricted(
-            targets(config, modelType),
-            config.targets("exclude_modules"),
-            saved,
-            config.wholes("layers_to_transform"),
-            config.texts("layers_pattern"));
     return new Lora(
         config.whole("r", 8),
         config.number("lora_alpha", 8),
         config.number("lora_dropout", 0),
         config.flag("use_rslora", false),
-        targets,
+        UsualTargets.of(config, modelType, UsualTargets.QUERY_VALUE),
         config.wholeNumbers("rank_pattern"),
         config.numbers("alpha_pattern"),
-        saved);
-  }
-
-  private static Targets targets(PeftConfig config, String modelType) {
-    Targets given = config.targets("target_modules");
-    if (given != null) {
-      return given;
-    }
-    List<String> usual = DEFAULT_TARGETS.get(modelType);
-    if (usual == null) {
-      throw new CheckpointFormatException(
-          "%s names no target_modules, and there are no usual ones for a model of type '%s'; add them"
-              .formatted(config.file(), modelType));
-    }
-    return Targets.named(usual);
+        config.texts("modules_to_save"));
   }
 
   private static void refuseResidualStart(PeftConfig config) {

@@ -7,7 +7,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.peft4j.CheckpointFormatException;
+import io.peft4j.RecipeException;
 import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.MethodSettings;
 import io.peft4j.adapter.Targets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,12 +24,34 @@ import org.jspecify.annotations.Nullable;
 /**
  * A parsed {@code adapter_config.json}, whose fields are read with errors that name file and field.
  */
-public final class PeftConfig {
+public class PeftConfig implements MethodSettings {
   static final ObjectMapper JSON =
       JsonMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
 
   private final Path file;
   private final ObjectNode fields;
+
+  /** A configuration whose targets have been found out. */
+  private static final class WithTargets extends PeftConfig {
+    private final String key;
+    private final Targets targets;
+
+    WithTargets(PeftConfig config, String key, Targets targets) {
+      super(config.file, config.fields);
+      this.key = key;
+      this.targets = targets;
+    }
+
+    @Override
+    public boolean has(String name) {
+      return name.equals(key) || super.has(name);
+    }
+
+    @Override
+    public @Nullable Targets targets(String name) {
+      return name.equals(key) ? targets : super.targets(name);
+    }
+  }
 
   private PeftConfig(Path file, ObjectNode fields) {
     this.file = file;
@@ -48,6 +72,21 @@ public final class PeftConfig {
     throw new CheckpointFormatException(file + " holds no JSON object; save the adapter again");
   }
 
+  /** The same configuration, where one field means these targets. */
+  PeftConfig withTargets(String key, Targets targets) {
+    return new WithTargets(this, key, targets);
+  }
+
+  /** The error for a value that a method's constructor refuses. */
+  CheckpointFormatException wrongValue(RecipeException e) {
+    return new CheckpointFormatException(file + ": " + e.getMessage(), e);
+  }
+
+  @Override
+  public boolean has(String key) {
+    return field(key) != null;
+  }
+
   private @Nullable JsonNode field(String key) {
     JsonNode value = fields.get(key);
     return value == null || value.isNull() ? null : value;
@@ -58,6 +97,7 @@ public final class PeftConfig {
         "%s: field '%s' must be %s, was %s".formatted(file, key, expected, fields.get(key)));
   }
 
+  @Override
   public String text(String key, String absent) {
     JsonNode value = field(key);
     if (value == null) {
@@ -69,6 +109,7 @@ public final class PeftConfig {
     return value.textValue();
   }
 
+  @Override
   public int whole(String key, int absent) {
     JsonNode value = field(key);
     if (value == null) {
@@ -80,6 +121,7 @@ public final class PeftConfig {
     return value.intValue();
   }
 
+  @Override
   public double number(String key, double absent) {
     JsonNode value = field(key);
     if (value == null) {
@@ -91,6 +133,7 @@ public final class PeftConfig {
     return value.doubleValue();
   }
 
+  @Override
   public boolean flag(String key, boolean absent) {
     JsonNode value = field(key);
     if (value == null) {
@@ -103,6 +146,7 @@ public final class PeftConfig {
   }
 
   /** A list of strings; one string counts as a list of it. */
+  @Override
   public List<String> texts(String key) {
     JsonNode value = field(key);
     List<String> result = new ArrayList<>();
@@ -120,6 +164,7 @@ public final class PeftConfig {
   }
 
   /** A list of whole numbers; one number counts as a list of it. */
+  @Override
   public List<Integer> wholes(String key) {
     JsonNode value = field(key);
     List<Integer> result = new ArrayList<>();
@@ -144,11 +189,13 @@ public final class PeftConfig {
   }
 
   /** An object of numbers, in the order of the file. */
+  @Override
   public Map<String, Double> numbers(String key) {
     return object(key, JsonNode::isNumber, JsonNode::doubleValue, "an object of numbers");
   }
 
   /** An object of whole numbers, in the order of the file. */
+  @Override
   public Map<String, Integer> wholeNumbers(String key) {
     return object(key, JsonNode::isInt, JsonNode::intValue, "an object of whole numbers");
   }
@@ -176,6 +223,7 @@ public final class PeftConfig {
    * What modules are meant by a field that holds an expression or a list of names; null if it is
    * not given.
    */
+  @Override
   public @Nullable Targets targets(String key) {
     JsonNode value = field(key);
     if (value == null) {

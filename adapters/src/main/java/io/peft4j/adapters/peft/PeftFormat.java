@@ -32,7 +32,6 @@ import org.jspecify.annotations.Nullable;
 public final class PeftFormat implements AdapterFormat {
   static final String CONFIG = "adapter_config.json";
   static final String WEIGHTS = "adapter_model.safetensors";
-  private static final String PREFIX = "base_model.model.";
 
   /** For ServiceLoader. */
   public PeftFormat() {}
@@ -60,8 +59,14 @@ public final class PeftFormat implements AdapterFormat {
 
   /** The key of a tensor in the file. */
   public static String key(AdapterTensor tensor) {
+    String owner =
+        switch (tensor.owner()) {
+          case MODEL -> "base_model.model.";
+          case ADAPTED_MODEL -> "base_model.";
+          case ADAPTER -> "";
+        };
     String module = tensor.module().isEmpty() ? "" : tensor.module() + ".";
-    return PREFIX + module + tensor.parameter();
+    return owner + module + tensor.parameter();
   }
 
   @Override

@@ -78,7 +78,7 @@ class FreezeMaskTest {
   @MethodSource("masks")
   void gradientsAgreeWithFiniteDifferences(FreezeMask mask, Predicate<String> expected) {
     AdaptedModel model = MethodCase.bert().attach(mask);
-    try (TorchProgram program = MethodCase.withLoss(model.graph(), CompileOptions.evaluation())) {
+    try (TorchProgram program = GOLDEN.withLoss(model.graph(), CompileOptions.evaluation())) {
       program.backward(GOLDEN.labelled(), "loss");
       assertThat(new TreeSet<>(program.parameters().names()))
           .isEqualTo(new TreeSet<>(model.graph().trainable()));

@@ -19,6 +19,11 @@ final class LayerLowerings {
 
   private LayerLowerings() {}
 
+  /** The inverse of each matrix. */
+  static void inverse(LoweringContext c) {
+    c.result(c.in(0).dtype(), c.in(0).shape(), "torch.linalg_inv(%s)".formatted(c.tensor(0)));
+  }
+
   private static void matMul(LoweringContext c) {
     Operand a = c.in(0);
     Operand b = c.in(1);

@@ -3,6 +3,7 @@ package io.peft4j.engine.torch;
 import com.google.common.collect.ImmutableMap;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.passes.TensorShapes;
 import java.util.ArrayList;
@@ -14,7 +15,7 @@ import java.util.TreeSet;
 final class LayoutLowerings {
   static final ImmutableMap<String, Lowering> TABLE =
       ImmutableMap.<String, Lowering>builder()
-          .put("Identity", c -> c.set(0, c.in(0)))
+          .put("Identity", LayoutLowerings::identity)
           .put("Constant", LayoutLowerings::constant)
           .put("Shape", LayoutLowerings::shape)
           .put(
@@ -35,6 +36,14 @@ final class LayoutLowerings {
           .build();
 
   private LayoutLowerings() {}
+
+  private static void identity(LoweringContext c) {
+    if (c.node.metadata().containsKey(Node.DETACHED)) {
+      c.result(c.in(0).dtype(), c.in(0).shape(), "torch.detach(%s)".formatted(c.tensor(0)));
+    } else {
+      c.set(0, c.in(0));
+    }
+  }
 
   private static void constant(LoweringContext c) {
     throw c.unsupported("a constant of this kind");

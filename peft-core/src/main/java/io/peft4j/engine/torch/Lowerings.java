@@ -17,6 +17,10 @@ final class Lowerings {
           .putAll(ImageLowerings.TABLE)
           .build();
 
+  /** Operators of ONNX Runtime's own set. */
+  private static final ImmutableMap<String, Lowering> CONTRIBUTED =
+      ImmutableMap.of("Inverse", LayerLowerings::inverse);
+
   private Lowerings() {}
 
   /** The lowering of a node's operator, or null. */
@@ -24,6 +28,10 @@ final class Lowerings {
     if (node.domain().isEmpty()) {
       return ONNX.get(node.op());
     }
-    return node.domain().equals(Graph.OWN_DOMAIN) ? FusedLowerings.TABLE.get(node.op()) : null;
+    return switch (node.domain()) {
+      case Graph.OWN_DOMAIN -> FusedLowerings.TABLE.get(node.op());
+      case "com.microsoft" -> CONTRIBUTED.get(node.op());
+      default -> null;
+    };
   }
 }

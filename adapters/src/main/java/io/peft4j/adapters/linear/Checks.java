@@ -1,0 +1,27 @@
+package io.peft4j.adapters.linear;
+
+import io.peft4j.RecipeException;
+
+/** Ranges that settings of methods must lie in; the error names setting, range and value. */
+public final class Checks {
+  private Checks() {}
+
+  public static void atLeast(String field, int value, int least) {
+    if (value < least) {
+      throw new RecipeException("%s must be at least %d, was %d".formatted(field, least, value));
+    }
+  }
+
+  public static void positive(String field, double value) {
+    if (!(value > 0) || Double.isInfinite(value)) {
+      throw new RecipeException("%s must be a positive number, was %s".formatted(field, value));
+    }
+  }
+
+  /** From 0 to below 1. */
+  public static void fraction(String field, double value) {
+    if (!(value >= 0 && value < 1)) {
+      throw new RecipeException("%s must be from 0 to below 1, was %s".formatted(field, value));
+    }
+  }
+}

@@ -1,0 +1,72 @@
+package io.peft4j.adapters.linear;
+
+import io.peft4j.graph.Attribute;
+import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.Node;
+import io.peft4j.graph.Tensor;
+import java.util.List;
+import java.util.Map;
+
+/** Where expressions put their nodes: one module's scope, for one adapter. */
+final class ExpressionGraph {
+  /** Operators that are none of ONNX's own, but that ONNX Runtime has. */
+  private static final String CONTRIBUTED = "com.microsoft";
+
+  private final GraphEditor editor;
+  private final String path;
+  private final String adapter;
+
+  ExpressionGraph(GraphEditor editor, String path, String adapter) {
+    this.editor = editor;
+    this.path = path;
+    this.adapter = adapter;
+  }
+
+  GraphEditor editor() {
+    return editor;
+  }
+
+  Expression of(String value) {
+    return new Expression(this, value);
+  }
+
+  Expression node(String op, List<String> inputs, Map<String, Attribute> attributes) {
+    return of(editor.node(name(op), op, inputs, attributes));
+  }
+
+  Expression contributed(String op, List<String> inputs) {
+    String output = editor.freshName(name(op) + "_output_0");
+    editor.opset(CONTRIBUTED, 1);
+    editor.add(
+        new Node(name(op), CONTRIBUTED, op, inputs, List.of(output), Map.of(), "", Map.of()));
+    return of(output);
+  }
+
+  Expression detached(Expression source) {
+    String output = editor.freshName(name("Identity") + "_output_0");
+    editor.add(
+        new Node(
+            name("Identity"),
+            "",
+            "Identity",
+            List.of(source.value()),
+            List.of(output),
+            Map.of(),
+            "",
+            Map.of(Node.DETACHED, "true")));
+    return of(output);
+  }
+
+  Expression constant(String part, Tensor tensor) {
+    return of(editor.constant(initializer(part), tensor));
+  }
+
+  /** The name of an initializer of this module: path, part, adapter. */
+  String initializer(String part) {
+    return path + "." + part + "." + adapter;
+  }
+
+  private String name(String op) {
+    return "/" + path.replaceAll("\\.(?!\\d)", "/") + "/" + adapter + "/" + op;
+  }
+}
