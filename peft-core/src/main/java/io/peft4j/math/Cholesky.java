@@ -15,9 +15,14 @@ public record Cholesky(Matrix lower) {
         TorchFunction.of("solving by Cholesky", 2, "torch.cholesky_solve(x0, x1)");
     static final TorchFunction INVERSE =
         TorchFunction.of("inverting by Cholesky", 1, "torch.cholesky_inverse(x0)");
-    static final TorchFunction LEFT =
+    static final TorchFunction LOWER =
         TorchFunction.of(
             "solving a triangular system", 2, "torch.linalg_solve_triangular(x0, x1, upper=False)");
+    static final TorchFunction UPPER =
+        TorchFunction.of(
+            "solving a triangular system",
+            2,
+            "torch.linalg_solve_triangular(torch.t(x0), x1, upper=True)");
   }
 
   /**
@@ -36,7 +41,12 @@ public record Cholesky(Matrix lower) {
 
   /** X of L X = right. */
   public Matrix solveLower(Matrix right) {
-    return Matrix.of(Functions.LEFT.apply(lower.toTensor(), right.toTensor()).get(0));
+    return Matrix.of(Functions.LOWER.apply(lower.toTensor(), right.toTensor()).get(0));
+  }
+
+  /** X of Lᵀ X = right. */
+  public Matrix solveUpper(Matrix right) {
+    return Matrix.of(Functions.UPPER.apply(lower.toTensor(), right.toTensor()).get(0));
   }
 
   /** The inverse of A, exactly symmetric. */

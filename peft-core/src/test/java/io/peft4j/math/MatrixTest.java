@@ -89,6 +89,7 @@ class MatrixTest {
     Matrix right = random(6, 2, 5);
     assertEqual(matrix.times(cholesky.solve(right)), right);
     assertEqual(cholesky.lower().times(cholesky.solveLower(right)), right);
+    assertEqual(cholesky.lower().transposed().times(cholesky.solveUpper(right)), right);
     Matrix inverse = cholesky.inverse();
     assertEqual(matrix.times(inverse), Matrix.identity(6));
     assertThat(inverse.transposed().values()).containsExactly(inverse.values());

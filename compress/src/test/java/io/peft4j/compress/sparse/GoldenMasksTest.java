@@ -3,6 +3,7 @@ package io.peft4j.compress.sparse;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.peft4j.compress.LinearLayers;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import java.nio.file.Path;
@@ -45,7 +46,7 @@ class GoldenMasksTest {
     Pattern pattern = scope == null ? Pattern.parse("2:4") : new Pattern.Share(0.6, scope);
     SparseModel sparse =
         Sparsification.of(Importance.MAGNITUDE, pattern)
-            .apply(OneLayer.of(weights), null, layer -> {});
+            .apply(LinearLayers.of(weights), null, layer -> {});
     for (String name : NAMES) {
       assertKeeps(sparse, name, weights.get(name), golden.get(mask + "." + name + ".weight"));
     }
@@ -61,8 +62,8 @@ class GoldenMasksTest {
     SparseModel sparse =
         Sparsification.of(Importance.WANDA, pattern)
             .apply(
-                OneLayer.of(Map.of("dense", weight)),
-                OneLayer.calibration(golden.get("inputs")),
+                LinearLayers.of(Map.of("dense", weight)),
+                LinearLayers.calibration(golden.get("inputs")),
                 layer -> {});
     assertKeeps(sparse, "dense", weight, golden.get(mask));
     assertThat(sparse.model().graph().initializer("dense.weight").toFloats())
@@ -74,8 +75,8 @@ class GoldenMasksTest {
   void wandaScoresAreThoseOfTheReference() {
     Map<String, Tensor> golden = golden("wanda");
     double[] lengths =
-        OneLayer.calibration(golden.get("inputs"))
-            .moments(OneLayer.of(Map.of("dense", golden.get("weight"))).graph(), List.of("x32"))
+        LinearLayers.calibration(golden.get("inputs"))
+            .moments(LinearLayers.of(Map.of("dense", golden.get("weight"))).graph(), List.of("x32"))
             .lengths();
     float[] weight = golden.get("weight").toFloats();
     float[] score = golden.get("score").toFloats();

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.peft4j.PeftException;
+import io.peft4j.compress.LinearLayers;
 import io.peft4j.graph.DType;
 import io.peft4j.math.Matrix;
 import java.util.List;
@@ -97,8 +98,8 @@ class SparseGptTest {
   void weightsAreThoseOfTheOptimalBrainSurgeon(String text) {
     Pattern pattern =
         text.contains(":") ? Pattern.parse(text) : Pattern.share(Double.parseDouble(text));
-    Matrix weight = OneLayer.normal(6, 16, new Random(1));
-    Matrix products = products(OneLayer.correlated(50, 16, 2));
+    Matrix weight = LinearLayers.normal(6, 16, new Random(1));
+    Matrix products = products(LinearLayers.correlated(50, 16, 2));
     Matrix found = SparseGpt.solve(layer(6, 16), weight, products, pattern);
     assertThat(found.values())
         .containsExactly(reference(weight, damped(products), pattern).values(), within(1e-8));
@@ -108,9 +109,9 @@ class SparseGptTest {
   @Test
   void oneWeightOfFourGoesAsWellAsAnyChoiceAllows() {
     for (int seed = 0; seed < 20; seed++) {
-      Matrix products = products(OneLayer.correlated(30, 4, seed));
+      Matrix products = products(LinearLayers.correlated(30, 4, seed));
       Matrix hessian = damped(products);
-      Matrix weight = OneLayer.normal(1, 4, new Random(seed + 100));
+      Matrix weight = LinearLayers.normal(1, 4, new Random(seed + 100));
       Matrix best = weight;
       double least = Double.POSITIVE_INFINITY;
       for (int gone = 0; gone < 4; gone++) {
@@ -148,8 +149,8 @@ class SparseGptTest {
     Pattern pattern =
         text.contains(":") ? Pattern.parse(text) : Pattern.share(Double.parseDouble(text));
     // more columns than a block
-    Matrix weight = OneLayer.normal(24, 200, new Random(3));
-    Matrix rows = OneLayer.correlated(400, 200, 4);
+    Matrix weight = LinearLayers.normal(24, 200, new Random(3));
+    Matrix rows = LinearLayers.correlated(400, 200, 4);
     double sparsegpt = error(Importance.SPARSEGPT, pattern, weight, rows);
     double wanda = error(Importance.WANDA, pattern, weight, rows);
     double magnitude = error(Importance.MAGNITUDE, pattern, weight, rows);
@@ -161,8 +162,8 @@ class SparseGptTest {
     SparseModel sparse =
         Sparsification.of(importance, pattern)
             .apply(
-                OneLayer.of(Map.of("dense", weight.toTensor(DType.FLOAT32))),
-                OneLayer.calibration(rows),
+                LinearLayers.of(Map.of("dense", weight.toTensor(DType.FLOAT32))),
+                LinearLayers.calibration(rows),
                 layer -> {});
     LayerSparsity layer = sparse.layers().get(0);
     assertThat(layer.zeros()).isEqualTo(Math.round(pattern.target() * layer.weights()));

@@ -8,6 +8,7 @@ import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.Targets;
+import io.peft4j.compress.LinearLayers;
 import io.peft4j.compress.StoredBatch;
 import io.peft4j.compress.calibrate.Calibration;
 import io.peft4j.compress.export.VerifiedExport;
@@ -135,7 +136,7 @@ class SparsificationTest {
   @Test
   void weightsLaidOutInFirstAreComparedByOutputToo() {
     Tensor weight = Tensor.ofFloats(new long[] {2, 4}, 1, 2, 3, 4, 8, 7, 6, 5);
-    Graph plain = OneLayer.of(Map.of("dense", weight)).graph();
+    Graph plain = LinearLayers.of(Map.of("dense", weight)).graph();
     var editor = plain.edit().removeNodes(node -> node.is("Transpose"));
     editor.initializer("dense.weight", weight.transposed(1, 0));
     Graph turned =
@@ -164,12 +165,13 @@ class SparsificationTest {
     assertThatThrownBy(() -> Pattern.parse("2/4"))
         .isInstanceOf(RecipeException.class)
         .hasMessageContaining("'2/4'");
-    PretrainedModel odd = OneLayer.of(Map.of("dense", Matrix.zeros(2, 6).toTensor(DType.FLOAT32)));
+    PretrainedModel odd =
+        LinearLayers.of(Map.of("dense", Matrix.zeros(2, 6).toTensor(DType.FLOAT32)));
     for (Importance importance : Importance.values()) {
       assertThatThrownBy(
               () ->
                   Sparsification.of(importance, Pattern.parse("2:4"))
-                      .apply(odd, OneLayer.calibration(Matrix.zeros(3, 6)), layer -> {}))
+                      .apply(odd, LinearLayers.calibration(Matrix.zeros(3, 6)), layer -> {}))
           .isInstanceOf(PeftException.class)
           .hasMessageContaining("'dense' has 6 inputs");
     }

@@ -1,4 +1,4 @@
-package io.peft4j.compress.sparse;
+package io.peft4j.compress;
 
 import io.peft4j.PretrainedModel;
 import io.peft4j.compress.calibrate.Calibration;
@@ -14,11 +14,11 @@ import java.util.Map;
 import java.util.Random;
 
 /** Models of linear layers beside each other on one input, and data for them. */
-final class OneLayer {
-  private OneLayer() {}
+public final class LinearLayers {
+  private LinearLayers() {}
 
   /** Each weight [out, in] as a layer of its own on {@code input}, named by the key. */
-  static PretrainedModel of(Map<String, Tensor> weights) {
+  public static PretrainedModel of(Map<String, Tensor> weights) {
     GraphEditor editor = new GraphEditor("layers");
     weights.forEach(
         (name, weight) -> {
@@ -44,11 +44,11 @@ final class OneLayer {
   }
 
   /** Rows for a model whose layers have so many inputs. */
-  static Calibration calibration(Tensor rows) {
+  public static Calibration calibration(Tensor rows) {
     return calibration(Matrix.of(rows));
   }
 
-  static Calibration calibration(Matrix rows) {
+  public static Calibration calibration(Matrix rows) {
     float[][] values = new float[rows.rows()][rows.columns()];
     for (int i = 0; i < rows.rows(); i++) {
       for (int j = 0; j < rows.columns(); j++) {
@@ -60,7 +60,7 @@ final class OneLayer {
   }
 
   /** Numbers that differ in size and go together, as those of real layers do. */
-  static Matrix correlated(int rows, int columns, long seed) {
+  public static Matrix correlated(int rows, int columns, long seed) {
     Random random = new Random(seed);
     Matrix mixed = normal(rows, columns, random).times(normal(columns, columns, random));
     double[] sizes = new double[columns];
@@ -68,7 +68,7 @@ final class OneLayer {
     return mixed.scaledColumns(sizes);
   }
 
-  static Matrix normal(int rows, int columns, Random random) {
+  public static Matrix normal(int rows, int columns, Random random) {
     double[] values = new double[rows * columns];
     java.util.Arrays.setAll(values, i -> (float) random.nextGaussian());
     return Matrix.of(rows, columns, values);
