@@ -2,6 +2,9 @@ package io.peft4j.loaders.onnxruntime;
 
 import ai.djl.MalformedModelException;
 import ai.djl.Model;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtSession.SessionOptions;
 import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.PeftException;
@@ -17,6 +20,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /** ONNX Runtime: runs what is exported, as everybody else will. */
 public final class OnnxRuntimeEngine implements InferenceEngine {
@@ -59,8 +63,8 @@ public final class OnnxRuntimeEngine implements InferenceEngine {
   private static Program program(Path file, Graph graph) {
     Model model = Model.newInstance("peft4j", DJL_NAME);
     try {
-      model.load(file.toAbsolutePath());
-    } catch (IOException | MalformedModelException e) {
+      model.load(file.toAbsolutePath(), null, Map.of("sessionOptions", quiet()));
+    } catch (IOException | MalformedModelException | OrtException e) {
       model.close();
       throw new UnsupportedModelException(
           "%s: ONNX Runtime cannot load it: %s".formatted(file, reason(e)), e);
@@ -73,12 +77,27 @@ public final class OnnxRuntimeEngine implements InferenceEngine {
         graph.outputs().stream().map(Value::name).toList());
   }
 
-  /** The first line of what ONNX Runtime says, which names the node. */
+  /**
+   * Options of a session that does not log: what fails is thrown, and standard error is not ours.
+   * Closed with the model.
+   */
+  private static SessionOptions quiet() throws OrtException {
+    SessionOptions options = new SessionOptions();
+    options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+    return options;
+  }
+
+  /** What ONNX Runtime says, which names the node, without where in its sources it says so. */
   static String reason(Throwable error) {
     Throwable cause = error;
     while (cause.getCause() != null) {
       cause = cause.getCause();
     }
-    return String.valueOf(cause.getMessage()).lines().findFirst().orElse("no reason given");
+    String message = cause.getMessage() == null ? "no reason given" : cause.getMessage();
+    return message
+        .replaceAll("^Error code - \\w+ - message: ", "")
+        .replaceAll("/onnxruntime_src/\\S+:\\d+ [^(]*\\([^)]*\\) ", "")
+        .replaceAll("\\s+", " ")
+        .strip();
   }
 }
