@@ -33,7 +33,11 @@ final class ExportCommand extends Subcommand {
   @Option(names = "--format", required = true, description = "${COMPLETION-CANDIDATES}.")
   private Format format = Format.ONNX;
 
-  @Option(names = "--output", required = true, paramLabel = "OUT")
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "OUT",
+      description = "Where it is written, MODEL's tokenizer.json with it.")
   private Path output = Path.of("");
 
   @Option(
@@ -57,6 +61,7 @@ final class ExportCommand extends Subcommand {
     double difference = 0;
     if (format == Format.ONNX) {
       difference = VerifiedExport.onnx(plain, output, tolerance);
+      Outputs.tokenizerBeside(output, model.path());
     } else {
       Formats.modelNamed("safetensors").write(plain.checkpoint(), plain.graph(), output);
     }

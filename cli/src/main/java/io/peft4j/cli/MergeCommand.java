@@ -28,7 +28,7 @@ final class MergeCommand extends Subcommand {
       names = "--output",
       required = true,
       paramLabel = "OUT",
-      description = "Written in MODEL's own format.")
+      description = "Written in MODEL's own format, its tokenizer.json with it.")
   private Path output = Path.of("");
 
   @Option(
@@ -51,6 +51,7 @@ final class MergeCommand extends Subcommand {
     MergedModel merged = tolerance == null ? adapted.merge() : adapted.merge(tolerance);
     Formats.modelNamed(adapted.base().checkpoint().format())
         .write(merged.model().checkpoint(), merged.model().graph(), output);
+    Outputs.tokenizerBeside(output, model);
     print(
         new Result(output.toString(), merged.maxOutputDifference()),
         String.format(

@@ -1,6 +1,8 @@
 package io.peft4j.cli;
 
 import io.peft4j.PeftException;
+import io.peft4j.data.TextTokenizers;
+import io.peft4j.format.AtomicWrite;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -66,6 +68,18 @@ public final class Outputs {
     }
     if (Files.isDirectory(target)) {
       requireReplaceable(target, List.of("config.json", "model.safetensors"));
+    }
+  }
+
+  /**
+   * Puts a model's tokenizer beside the ONNX file that was made of it, so that the file can be
+   * given texts. One that is there already stays.
+   */
+  static void tokenizerBeside(Path target, Path source) {
+    Path tokenizer = TextTokenizers.beside(source);
+    Path copy = TextTokenizers.beside(target);
+    if (Files.isRegularFile(target) && Files.isRegularFile(tokenizer) && !Files.exists(copy)) {
+      AtomicWrite.file(copy, temporary -> Files.copy(tokenizer, temporary));
     }
   }
 

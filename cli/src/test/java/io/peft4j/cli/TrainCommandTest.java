@@ -205,10 +205,14 @@ class TrainCommandTest {
     JsonNode export =
         json("export", model, "--adapter", adapter, "--format", "onnx", "--output", exported);
     assertThat(export.at("/maxOutputDifference").asDouble()).isLessThan(1e-4);
-    Files.copy(model.resolve("tokenizer.json"), exported.resolveSibling("tokenizer.json"));
     JsonNode elsewhere = json("evaluate", exported, "--data", rows, "--engine", "onnxruntime");
     assertThat(elsewhere.at("/loss").asDouble())
         .isCloseTo(judged.at("/loss").asDouble(), within(1e-4));
+
+    Path other = Files.createDirectory(folder.resolve("other"));
+    Path kept = Files.writeString(other.resolve("tokenizer.json"), "another model's");
+    json("export", exported, "--format", "onnx", "--output", other.resolve("model.onnx"));
+    assertThat(kept).hasContent("another model's");
 
     Cli merge = Cli.run("merge", model, "--adapter", adapter, "--output", folder.resolve("merged"));
     assertThat(merge.exit()).isEqualTo(1);

@@ -7,6 +7,8 @@ import java.util.ServiceLoader;
 
 /** Opens the tokenizer that lies beside a model. */
 public final class TextTokenizers {
+  private static final String FILE = "tokenizer.json";
+
   private TextTokenizers() {}
 
   /**
@@ -16,14 +18,18 @@ public final class TextTokenizers {
    * @throws PeftException if there is none
    */
   public static Path file(Path model) {
-    Path absolute = model.toAbsolutePath();
-    Path folder = Files.isDirectory(absolute) ? absolute : absolute.getParent();
-    Path file = folder == null ? absolute : folder.resolve("tokenizer.json");
+    Path file = beside(model);
     if (!Files.isRegularFile(file)) {
       throw new PeftException(
           "model " + model + " has no tokenizer.json beside it; put the model's tokenizer there");
     }
     return file;
+  }
+
+  /** Where the tokenizer of a model would lie, the model's file or folder given. */
+  public static Path beside(Path model) {
+    Path absolute = model.toAbsolutePath();
+    return Files.isDirectory(absolute) ? absolute.resolve(FILE) : absolute.resolveSibling(FILE);
   }
 
   /**
