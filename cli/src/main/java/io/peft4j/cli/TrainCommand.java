@@ -26,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -103,8 +104,12 @@ final class TrainCommand extends Subcommand {
     }
   }
 
-  private void requireOutput(Path output, Path state) {
-    boolean unfinished = Files.isDirectory(state);
+  private void requireOutput(Path output, Path state) throws IOException {
+    boolean unfinished = Trainer.hasState(state);
+    if (!unfinished
+        && holdsRemainsAlone(state)) { // of a run that was killed before its first state
+      MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
+    }
     if (resume && !unfinished) {
       throw new PeftException(
           "%s holds no state to resume from; leave out --resume to start anew".formatted(output));
@@ -119,6 +124,15 @@ final class TrainCommand extends Subcommand {
     }
     if (!overwrite && !unfinished) {
       Outputs.requireEmpty(output);
+    }
+  }
+
+  private static boolean holdsRemainsAlone(Path state) throws IOException {
+    if (!Files.isDirectory(state)) {
+      return false;
+    }
+    try (Stream<Path> files = Files.list(state)) {
+      return files.allMatch(f -> f.getFileName().toString().matches("\\.step-.*\\.part(\\.old)?"));
     }
   }
 

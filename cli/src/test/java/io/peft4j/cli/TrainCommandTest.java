@@ -133,6 +133,16 @@ class TrainCommandTest {
     assertThat(run.resolve("state")).doesNotExist();
   }
 
+  @Test
+  void aRunKilledBeforeItsFirstStateIsStartedAnew() throws IOException {
+    Files.createDirectories(run.resolve("state/.step-000000002.1f.part"));
+    Cli resumed = Cli.run("train", recipe, "--resume");
+    assertThat(resumed.lastLine()).contains("no state to resume from; leave out --resume");
+    Cli cli = Cli.run("train", recipe, "--set", "training.epochs=1");
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    assertThat(run.resolve("state")).doesNotExist();
+  }
+
   private void trainUntilStep(int last) {
     TrainRecipe stopped = TrainRecipe.read(recipe, List.of());
     TrainingListener stop =

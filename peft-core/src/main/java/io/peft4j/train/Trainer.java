@@ -15,6 +15,7 @@ import io.peft4j.graph.Value;
 import io.peft4j.task.Loss;
 import io.peft4j.task.Objective;
 import io.peft4j.task.PooledHead;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -73,6 +74,15 @@ public final class Trainer {
   public Trainer resuming(Path folder, int everySteps) {
     Trainer writing = checkpointing(folder, everySteps);
     return new Trainer(recipe, listener, folder, writing.stateSteps, true);
+  }
+
+  /** Whether a folder that {@link #checkpointing} was given holds a state to resume from. */
+  public static boolean hasState(Path folder) {
+    try {
+      return !TrainingStates.in(folder).isEmpty();
+    } catch (IOException e) {
+      throw new PeftException("cannot look for training states in " + folder + ": " + e, e);
+    }
   }
 
   /**

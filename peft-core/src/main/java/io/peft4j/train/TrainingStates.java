@@ -73,7 +73,7 @@ final class TrainingStates {
           }
         });
     try {
-      for (Path other : all()) {
+      for (Path other : in(folder)) {
         if (!other.equals(target)) {
           MoreFiles.deleteRecursively(other, RecursiveDeleteOption.ALLOW_INSECURE);
         }
@@ -83,7 +83,8 @@ final class TrainingStates {
     }
   }
 
-  private List<Path> all() throws IOException {
+  /** The states in a folder, the newest last. */
+  static List<Path> in(Path folder) throws IOException {
     if (!Files.isDirectory(folder)) {
       return List.of();
     }
@@ -103,7 +104,7 @@ final class TrainingStates {
    */
   TrainingState newest(Map<String, Tensor> parameters) {
     try {
-      List<Path> states = all();
+      List<Path> states = in(folder);
       if (states.isEmpty()) {
         throw new PeftException(
             "there is no training state in " + folder + " to resume; start without resuming");

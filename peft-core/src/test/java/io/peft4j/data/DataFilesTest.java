@@ -18,11 +18,23 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Files as editors and spreadsheets write them; in the sources here | stands for a line end. */
 class DataFilesTest {
-  private static final String TSV = "text\tlabel\nIt is late.\tdelay\nTake it back.\trefund\n";
-  private static final String CSV = "text,label\r\nIt is late.,delay\r\nTake it back.,refund\r\n";
+  private static final String TSV =
+      """
+      text\tlabel
+      It is late.\tdelay
+      Take it back.\trefund
+      """;
+  private static final String CSV =
+      """
+      text,label\r
+      It is late.,delay\r
+      Take it back.,refund\r
+      """;
   private static final String JSONL =
-      "{\"text\": \"It is late.\", \"label\": \"delay\"}\n"
-          + "{\"label\": \"refund\", \"text\": \"Take it back.\"}\n";
+      """
+      {"text": "It is late.", "label": "delay"}
+      {"label": "refund", "text": "Take it back."}
+      """;
 
   @TempDir Path folder;
 
