@@ -81,9 +81,14 @@ public record Graph(
       Set<String> captures) {
     Set<String> known = new HashSet<>(initializers.keySet());
     known.addAll(captures);
+    Set<String> given = new HashSet<>();
     for (Value input : inputs) {
-      known.add(input.name());
+      if (!given.add(input.name())) {
+        throw new CheckpointFormatException(
+            "graph '%s': the input '%s' is there twice".formatted(name, input.name()));
+      }
     }
+    known.addAll(given);
     for (Node node : nodes) {
       for (String input : node.uses()) {
         if (!input.isEmpty() && !known.contains(input)) {

@@ -12,7 +12,6 @@ import com.google.protobuf.ByteString;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.graph.Attribute;
-import io.peft4j.graph.DType;
 import io.peft4j.graph.Dim;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Node;
@@ -76,6 +75,10 @@ final class GraphReader {
       }
     }
     List<Value> outputs = proto.getOutputList().stream().map(this::required).toList();
+    if (outputs.isEmpty() && !body) {
+      throw new CheckpointFormatException(
+          file + ": its graph has no output; the file is damaged, get it again");
+    }
     List<Node> nodes = proto.getNodeList().stream().map(this::node).toList();
     try {
       return new Graph(
@@ -208,10 +211,12 @@ final class GraphReader {
     return value(info);
   }
 
-  private static Value value(ValueInfoProto info) {
+  private Value value(ValueInfoProto info) {
     TypeProto.Tensor type = info.getType().getTensorType();
-    DType dtype = type.getElemType() == 0 ? null : DType.ofOnnxCode(type.getElemType());
-    return new Value(info.getName(), dtype, type.hasShape() ? dims(type.getShape()) : null);
+    return new Value(
+        info.getName(),
+        type.getElemType() == 0 ? null : tensors.dtype(type.getElemType(), info.getName()),
+        type.hasShape() ? dims(type.getShape()) : null);
   }
 
   private static @Nullable List<Dim> dims(TensorShapeProto shape) {

@@ -34,7 +34,7 @@ final class TensorProtos {
    * @param where which tensor it is, for messages
    */
   Tensor read(TensorProto proto, String where) {
-    DType dtype = dtype(proto, where);
+    DType dtype = dtype(proto.getDataType(), where);
     long[] shape = shape(proto, where);
     if (proto.hasSegment()) {
       throw damaged(where, "is stored in segments, which no ONNX version uses");
@@ -54,9 +54,10 @@ final class TensorProtos {
     return Tensor.of(dtype, shape, typed(proto, dtype, shape, bytes, where));
   }
 
-  private DType dtype(TensorProto proto, String where) {
+  /** The type of this number. */
+  DType dtype(int code, String where) {
     try {
-      return DType.ofOnnxCode(proto.getDataType());
+      return DType.ofOnnxCode(code);
     } catch (UnsupportedModelException e) {
       throw new UnsupportedModelException(
           "%s: tensor '%s': %s".formatted(file, where, e.getMessage()), e);

@@ -84,6 +84,9 @@ class OnnxDamageTest {
   @Test
   void unknownElementTypesAreRefused() {
     refused("data type 77 is unknown", weight(t -> t.setDataType(77)));
+    refused(
+        "tensor 'x': tensor data type 78 is unknown",
+        graph(g -> g.getInputBuilder(0).getTypeBuilder().getTensorTypeBuilder().setElemType(78)));
   }
 
   @Test
@@ -111,6 +114,12 @@ class OnnxDamageTest {
     refused(
         "nothing makes the output 'gone'",
         graph(g -> g.setOutput(0, g.getOutput(0).toBuilder().setName("gone"))));
+  }
+
+  @Test
+  void aGraphWithoutOutputOrWithOneInputTwiceIsRefused() {
+    refused("its graph has no output", graph(GraphProto.Builder::clearOutput));
+    refused("the input 'x' is there twice", graph(g -> g.addInput(g.getInput(0))));
   }
 
   @Test
