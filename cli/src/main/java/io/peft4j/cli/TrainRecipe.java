@@ -57,6 +57,7 @@ record TrainRecipe(
           "training.schedule",
           "training.warmup_ratio",
           "training.warmup_steps",
+          "training.patience",
           "training.clip_norm",
           "training.shuffle",
           "training.max_length",
@@ -186,6 +187,7 @@ record TrainRecipe(
         keys.choice("training.schedule", Schedule.LINEAR),
         keys.number("training.warmup_ratio", warmupSteps > 0 ? 0 : standard.warmupRatio()),
         warmupSteps,
+        keys.whole("training.patience", standard.patience()),
         keys.number("training.clip_norm", standard.clipNorm()),
         keys.flag("training.shuffle", true),
         keys.whole("training.max_length", standard.maxLength()),
@@ -217,6 +219,7 @@ record TrainRecipe(
     how.put("schedule", training.schedule().name().toLowerCase(Locale.ROOT));
     how.put("warmup_ratio", training.warmupRatio());
     how.put("warmup_steps", training.warmupSteps());
+    how.put("patience", training.patience());
     how.put("clip_norm", training.clipNorm());
     how.put("shuffle", training.shuffle());
     how.put("max_length", training.maxLength());

@@ -100,6 +100,12 @@ public final class GraphEditor {
     return this;
   }
 
+  /** Forgets what is known of inner values, for edits that change shapes. */
+  public GraphEditor forgetValues() {
+    values.clear();
+    return this;
+  }
+
   public GraphEditor opset(String domain, int version) {
     opsets.put(domain, version);
     return this;
@@ -125,8 +131,10 @@ public final class GraphEditor {
   /** Adds a node with one output named after the node; gives the output's name. */
   public String node(
       String nodeName, String op, List<String> nodeInputs, Map<String, Attribute> attributes) {
-    String output = freshName(nodeName + "_output_0");
-    add(Node.of(nodeName, op, nodeInputs, List.of(output), attributes));
+    String base = nodeName + "_output_0";
+    String output = freshName(base);
+    String number = output.substring(base.length()); // ONNX Runtime wants unique node names
+    add(Node.of(nodeName + number, op, nodeInputs, List.of(output), attributes));
     return output;
   }
 

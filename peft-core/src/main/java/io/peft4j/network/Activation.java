@@ -18,7 +18,7 @@ public enum Activation {
   }
 
   /** The ONNX operator. */
-  String op() {
+  public String op() {
     return op;
   }
 }

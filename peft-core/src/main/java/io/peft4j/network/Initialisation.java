@@ -33,7 +33,7 @@ public enum Initialisation {
   }
 
   /** Draws a weight matrix [out, in]. */
-  Tensor draw(RandomGenerator random, int in, int out) {
+  public Tensor draw(RandomGenerator random, int in, int out) {
     double deviation = Math.sqrt(variance(in, out));
     double bound = Math.sqrt(3) * deviation;
     float[] values = new float[Math.multiplyExact(in, out)];

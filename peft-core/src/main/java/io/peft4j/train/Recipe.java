@@ -13,6 +13,8 @@ import io.peft4j.task.Pooling;
  * @param schedule how the rate changes
  * @param warmupRatio the share of the steps over which the rate rises; 0 where warmupSteps says it
  * @param warmupSteps the number of steps over which the rate rises; 0 where warmupRatio says it
+ * @param patience training ends after so many epochs without a better one on the validation set; 0
+ *     to train to the end
  * @param clipNorm the largest common norm of the gradients; 0 for no limit
  * @param shuffle whether each epoch takes the rows in another order; otherwise as they stand
  * @param maxLength tokens of a text at most
@@ -28,6 +30,7 @@ public record Recipe(
     Schedule schedule,
     double warmupRatio,
     int warmupSteps,
+    int patience,
     double clipNorm,
     boolean shuffle,
     int maxLength,
@@ -46,6 +49,7 @@ public record Recipe(
       throw new RecipeException("learningRate must be a positive number, was " + learningRate);
     }
     notNegative("weightDecay", weightDecay);
+    atLeast("patience", patience, 0);
     notNegative("clipNorm", clipNorm);
     fraction("warmupRatio", warmupRatio);
     atLeast("warmupSteps", warmupSteps, 0);
@@ -98,6 +102,7 @@ public record Recipe(
     private Schedule schedule = Schedule.LINEAR;
     private double warmupRatio = 0.1;
     private int warmupSteps;
+    private int patience;
     private double clipNorm = 1.0;
     private boolean shuffle = true;
     private int maxLength = 128;
@@ -146,6 +151,11 @@ public record Recipe(
       return this;
     }
 
+    public Builder optPatience(int value) {
+      patience = value;
+      return this;
+    }
+
     public Builder optClipNorm(double value) {
       clipNorm = value;
       return this;
@@ -185,6 +195,7 @@ public record Recipe(
           schedule,
           warmupRatio,
           warmupSteps,
+          patience,
           clipNorm,
           shuffle,
           maxLength,

@@ -47,6 +47,10 @@ public final class Trainer {
     return new Trainer(recipe, TrainingListener.NONE, null, 0, false);
   }
 
+  public Recipe recipe() {
+    return recipe;
+  }
+
   /** The same trainer, reporting to a listener. */
   public Trainer listening(TrainingListener newListener) {
     return new Trainer(recipe, newListener, stateFolder, stateSteps, resumes);

@@ -86,7 +86,7 @@ final class TrainingLoop implements AutoCloseable {
     long start = System.nanoTime();
     int stepsPerEpoch = (train.size() + recipe.batchSize() - 1) / recipe.batchSize();
     int total = stepsPerEpoch * recipe.epochs();
-    while (progress.epochs().size() < recipe.epochs()) {
+    while (progress.epochs().size() < recipe.epochs() && !outOfPatience(validation)) {
       int epoch = progress.epochs().size();
       int[] order = order(train.size(), epoch);
       for (int i = progress.step() - epoch * stepsPerEpoch; i < stepsPerEpoch; i++) {
@@ -104,7 +104,15 @@ final class TrainingLoop implements AutoCloseable {
       save(states, start);
     }
     return new Outcome(
-        best, new TrainingResult(progress.epochs(), progress.bestEpoch(), total, seconds(start)));
+        best,
+        new TrainingResult(
+            progress.epochs(), progress.bestEpoch(), progress.step(), seconds(start)));
+  }
+
+  /** Whether too many epochs have passed since the best. */
+  private boolean outOfPatience(@Nullable BatchSource validation) {
+    int since = progress.epochs().size() - 1 - progress.bestEpoch();
+    return validation != null && recipe.patience() > 0 && since >= recipe.patience();
   }
 
   private void finishEpoch(int epoch, double meanLoss, @Nullable BatchSource validation) {

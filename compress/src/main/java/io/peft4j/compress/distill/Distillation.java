@@ -3,82 +3,158 @@ package io.peft4j.compress.distill;
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
+import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapters.freeze.FreezeMask;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
+import io.peft4j.data.Example;
 import io.peft4j.data.TextBatches;
 import io.peft4j.data.TextTokenizer;
-import io.peft4j.engine.CompileOptions;
-import io.peft4j.engine.Program;
-import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.Tensor;
+import io.peft4j.site.EmbeddingSite;
+import io.peft4j.site.Sites;
 import io.peft4j.task.PooledHead;
-import io.peft4j.train.Evaluation;
-import io.peft4j.train.Recipe;
 import io.peft4j.train.Trainer;
-import io.peft4j.train.TrainingListener;
+import io.peft4j.train.TrainingResult;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Trains a student classifier on a teacher's scores. The teacher answers each row once.
+ * Trains a student classifier on what a teacher says of texts, with labels and without.
  *
- * @param targets the loss
- * @param trains what of the student trains, for example {@code FreezeMask.all()} or a LoRA
- * @param recipe how it trains
+ * @param targets the loss on the scores
+ * @param features the weight of 1 − cosine between the features of student and teacher, which are
+ *     what their last layers score; 0 to leave them out
+ * @param trains what of the student trains; null for all of it, where of the table of tokens only
+ *     those rows train that the texts pick
+ * @param augmentation further texts for the teacher to speak of
  */
-public record Distillation(SoftTargets targets, AdapterMethod trains, Recipe recipe) {
+public record Distillation(
+    SoftTargets targets,
+    double features,
+    @Nullable AdapterMethod trains,
+    Augmentation augmentation) {
 
   /**
-   * Trains and gives the student with its new weights.
+   * A trained student.
    *
-   * @param teacher a classifier whose first scores are {@code logits}
-   * @param student likewise, with the same classes
-   * @param tokenizer of both
-   * @param train rows with labels
-   * @param validation rows to keep the best epoch by; null to keep the last
-   * @throws PeftException if the two score different numbers of classes
+   * @param model with its new weights and the teacher's labels
+   * @param texts how many texts it learned from, further ones included
    */
-  public PretrainedModel distil(
-      PretrainedModel teacher,
+  public record Result(PretrainedModel model, TrainingResult training, int texts) {}
+
+  public Distillation {
+    if (!(features >= 0) || Double.isInfinite(features)) {
+      throw new RecipeException("features must be 0 or a positive number, was " + features);
+    }
+  }
+
+  /** The teacher's scores at temperature 2, all of the student, no further texts. */
+  public static Distillation standard() {
+    return new Distillation(SoftTargets.standard(), 0, null, Augmentation.none());
+  }
+
+  /** The same with other further texts. */
+  public Distillation augmenting(Augmentation other) {
+    return new Distillation(targets, features, trains, other);
+  }
+
+  /** The same with another weight of the features. */
+  public Distillation withFeatures(double weight) {
+    return new Distillation(targets, weight, trains, augmentation);
+  }
+
+  /**
+   * Trains.
+   *
+   * @param trainer how; its listener is told, its states are written
+   * @param student with the teacher's classes in its order
+   * @param tokenizer the student's
+   * @param train rows with labels of the teacher or without
+   * @param validation rows with labels to keep the best epoch by; null to keep the last
+   * @throws PeftException if a label is none of the teacher's, or the two do not fit together
+   */
+  public Result distil(
+      Trainer trainer,
+      Teacher teacher,
       PretrainedModel student,
       TextTokenizer tokenizer,
       Dataset train,
-      @Nullable Dataset validation,
-      TrainingListener listener) {
-    List<String> labels = teacher.checkpoint().labels();
-    float[][] scores = scores(teacher.graph(), rows(train, labels, tokenizer, teacher.graph()));
-    float[][] start = scores(student.graph(), rows(train, labels, tokenizer, student.graph()));
-    if (scores[0].length != start[0].length) {
-      throw new PeftException(
-          "the teacher scores %d classes, the student %d; give the student a head for the teacher's labels"
-              .formatted(scores[0].length, start[0].length));
-    }
-    AdaptedModel model = student.attach(trains, recipe.seed());
-    BatchSource taught =
-        new TeacherBatches(trainingRows(train, labels, tokenizer, student.graph()), scores);
+      @Nullable Dataset validation) {
     BatchSource judged =
-        validation == null ? null : trainingRows(validation, labels, tokenizer, student.graph());
-    Trainer.with(recipe).listening(listener).fit(model, taught, judged, targets, PooledHead.LOGITS);
-    return model.merge().model();
+        validation == null
+            ? null
+            : rows(validation, validation.labelIds(teacher.labels()), tokenizer, student);
+    Dataset texts = augmentation.apply(train, trainer.recipe().seed());
+    Map<String, Teacher.Question> questions = new LinkedHashMap<>();
+    questions.put(SoftTargets.TEACHER, new Teacher.Question(PooledHead.LOGITS, false));
+    List<DistillationLoss.Part> parts = new ArrayList<>();
+    parts.add(new DistillationLoss.Part(targets, 1));
+    if (features > 0) {
+      questions.put(Teacher.FEATURES, new Teacher.Question(teacher.requiredHead().input(), false));
+      String own = new Teacher(student, tokenizer).requiredHead().input();
+      parts.add(
+          new DistillationLoss.Part(
+              new VectorMatch(VectorMatch.Kind.COSINE, own, Teacher.FEATURES, null, false),
+              features));
+    }
+    BatchSource rows = rows(texts, labels(texts, teacher.labels()), tokenizer, student);
+    BatchSource taught = teacher.answers(texts, questions).with(rows);
+    AdaptedModel model = student.attach(method(student, rows), trainer.recipe().seed());
+    model.nameLabels(teacher.labels());
+    TrainingResult result =
+        trainer.fit(model, taught, judged, new DistillationLoss(parts), PooledHead.LOGITS);
+    return new Result(model.merge().model(), result, texts.size());
+  }
+
+  private AdapterMethod method(PretrainedModel student, BatchSource rows) {
+    if (trains != null) {
+      return trains;
+    }
+    Graph graph = student.graph();
+    EmbeddingSite table =
+        Sites.of(graph).embeddings().stream()
+            .filter(site -> site.indices().equals(FeedForwardStudent.IDS))
+            .findFirst()
+            .orElse(null);
+    if (table == null) {
+      return FreezeMask.all();
+    }
+    TreeSet<Long> seen = new TreeSet<>();
+    for (int row = 0; row < rows.size(); row++) {
+      Tensor ids = rows.batch(new int[] {row}).get(FeedForwardStudent.IDS);
+      for (long id : ids == null ? new long[0] : ids.toLongs()) {
+        seen.add(id);
+      }
+    }
+    List<String> others =
+        graph.parameters().stream().filter(name -> !name.equals(table.weight())).toList();
+    return new SeenTokens(FreezeMask.named(others), table.weight(), List.copyOf(seen));
   }
 
   private static BatchSource rows(
-      Dataset data, List<String> labels, TextTokenizer tokenizer, Graph graph) {
-    return new TextBatches(data, data.labelIds(labels), tokenizer, graph.requiredInputs());
-  }
-
-  private static BatchSource trainingRows(
-      Dataset data, List<String> labels, TextTokenizer tokenizer, Graph graph) {
-    List<String> inputs = new ArrayList<>(graph.requiredInputs());
+      Dataset data, long[] labels, TextTokenizer tokenizer, PretrainedModel student) {
+    List<String> inputs = new ArrayList<>(student.graph().requiredInputs());
     inputs.add(TextBatches.LABELS);
-    return new TextBatches(data, data.labelIds(labels), tokenizer, inputs);
+    return new TextBatches(data, labels, tokenizer, inputs);
   }
 
-  private static float[][] scores(Graph graph, BatchSource rows) {
-    try (Program program = TorchEngine.compile(graph, CompileOptions.evaluation())) {
-      return Evaluation.scores(program, rows, PooledHead.LOGITS);
+  private static long[] labels(Dataset data, List<String> known) {
+    long[] ids = new long[data.size()];
+    for (int i = 0; i < ids.length; i++) {
+      Example row = data.examples().get(i);
+      boolean labelled = row.label() != null && !row.label().isEmpty();
+      ids[i] =
+          labelled
+              ? new Dataset(data.name(), List.of(row)).labelIds(known)[0]
+              : SoftTargets.UNLABELLED;
     }
+    return ids;
   }
 }

@@ -35,7 +35,11 @@ class SoftTargetsTest {
     editor.add(Node.of("copy", "Identity", List.of("s"), List.of("logits"), Map.of()));
     editor.output(Value.of("logits", DType.FLOAT32, student.dim(0), student.dim(1)));
     Graph graph =
-        new SoftTargets(temperature, Double.parseDouble(alpha)).attach(editor.build(), "logits");
+        new DistillationLoss(
+                List.of(
+                    new DistillationLoss.Part(
+                        new SoftTargets(temperature, Double.parseDouble(alpha)), 1)))
+            .attach(editor.build(), "logits");
     String prefix = "T%d_alpha%s.".formatted((int) temperature, alpha);
     try (TorchProgram program = TorchEngine.compile(graph, CompileOptions.evaluation())) {
       Map<String, Tensor> outputs =
@@ -47,6 +51,34 @@ class SoftTargetsTest {
           .isCloseTo(GOLDEN.get(prefix + "loss").item(), within(1e-5));
       assertThat(program.parameters().gradient("s").toFloats())
           .containsExactly(GOLDEN.get(prefix + "grad_student").toFloats(), within(1e-6f));
+    }
+  }
+
+  @Test
+  void rowsWithoutLabelsAddTheirSoftTermOnly() {
+    Tensor student = GOLDEN.get("student_logits");
+    long[] none = new long[Math.toIntExact(student.dim(0))];
+    java.util.Arrays.fill(none, SoftTargets.UNLABELLED);
+    double loss = loss(new SoftTargets(2, 0.3), Tensor.vector(none));
+    assertThat(loss).isCloseTo(0.7 * GOLDEN.get("T2_alpha0.3.kl").item(), within(1e-5));
+  }
+
+  private static double loss(SoftTargets targets, Tensor labels) {
+    Tensor student = GOLDEN.get("student_logits");
+    GraphEditor editor = new GraphEditor("student");
+    editor.input(Value.of("logits", DType.FLOAT32, student.dim(0), student.dim(1)));
+    Graph graph =
+        new DistillationLoss(List.of(new DistillationLoss.Part(targets, 1)))
+            .attach(editor.build(), "logits");
+    try (TorchProgram program = TorchEngine.compile(graph, CompileOptions.evaluation())) {
+      return program
+          .run(
+              Map.of(
+                  "logits", student,
+                  "labels", labels,
+                  "teacher_logits", GOLDEN.get("teacher_logits")))
+          .get("loss")
+          .item();
     }
   }
 
