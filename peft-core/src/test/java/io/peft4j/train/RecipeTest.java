@@ -20,7 +20,8 @@ class RecipeTest {
   @Test
   void twoWarmUpsAreRefused() {
     assertThatThrownBy(
-            () -> new Recipe(1, 1, 1, 0, Schedule.LINEAR, 0.1, 5, 0, true, 1, Pooling.MEAN, 0, 0))
+            () ->
+                new Recipe(1, 1, 1, 0, Schedule.LINEAR, 0.1, 5, 0, 0, true, 1, Pooling.MEAN, 0, 0))
         .isInstanceOf(RecipeException.class)
         .hasMessage("warmupRatio is 0.1 and warmupSteps 5; give one of them only");
   }
