@@ -150,9 +150,10 @@ public record Teacher(PretrainedModel model, TextTokenizer tokenizer, @Nullable 
   }
 
   private static Answers ask(Program program, BatchSource rows, Map<String, Question> questions) {
-    Map<String, float[][]> found = new LinkedHashMap<>();
-    Map<String, Integer> widths = new LinkedHashMap<>();
-    questions.keySet().forEach(name -> found.put(name, new float[rows.size()][]));
+    List<Collected> collected =
+        questions.entrySet().stream()
+            .map(e -> new Collected(e.getKey(), e.getValue(), new float[rows.size()][]))
+            .toList();
     int[] order =
         IntStream.range(0, rows.size())
             .boxed()
@@ -169,34 +170,44 @@ public record Teacher(PretrainedModel model, TextTokenizer tokenizer, @Nullable 
       Map<String, Tensor> inputs = new LinkedHashMap<>(rows.batch(numbers));
       inputs.keySet().retainAll(program.inputNames());
       Map<String, Tensor> outputs = program.run(inputs);
-      questions.forEach(
-          (name, question) -> {
-            Tensor output = outputs.get(question.value());
-            if (output == null || output.rank() != (question.perToken() ? 3 : 2)) {
-              throw new PeftException(
-                  "the teacher's value '%s' is %s, where [batch, %swidth] is needed"
-                      .formatted(question.value(), output, question.perToken() ? "tokens, " : ""));
-            }
-            widths.put(name, Math.toIntExact(output.dim(-1)));
-            keep(output, numbers, rows, question.perToken(), found.get(name));
-          });
+      for (Collected one : collected) {
+        one.keep(outputs.get(one.question.value()), numbers, rows);
+      }
     }
     Map<String, Answers.Answer> answers = new LinkedHashMap<>();
-    questions.forEach(
-        (name, question) ->
-            answers.put(
-                name, new Answers.Answer(widths.get(name), question.perToken(), found.get(name))));
+    for (Collected one : collected) {
+      boolean perToken = one.question.perToken();
+      answers.put(one.name, new Answers.Answer(one.width, perToken, one.found));
+    }
     return new Answers(answers);
   }
 
-  private static void keep(
-      Tensor output, int[] numbers, BatchSource rows, boolean perToken, float[][] into) {
-    float[] flat = output.toFloats();
-    int stride = flat.length / numbers.length;
-    int width = Math.toIntExact(output.dim(-1));
-    for (int i = 0; i < numbers.length; i++) {
-      int size = perToken ? rows.length(numbers[i]) * width : width;
-      into[numbers[i]] = Arrays.copyOfRange(flat, i * stride, i * stride + size);
+  /** The answers to one question so far. */
+  private static final class Collected {
+    private final String name;
+    private final Question question;
+    private final float[][] found;
+    private int width;
+
+    Collected(String name, Question question, float[][] found) {
+      this.name = name;
+      this.question = question;
+      this.found = found;
+    }
+
+    void keep(@Nullable Tensor output, int[] numbers, BatchSource rows) {
+      if (output == null || output.rank() != (question.perToken() ? 3 : 2)) {
+        throw new PeftException(
+            "the teacher's value '%s' is %s, where [batch, %swidth] is needed"
+                .formatted(question.value(), output, question.perToken() ? "tokens, " : ""));
+      }
+      width = Math.toIntExact(output.dim(-1));
+      float[] flat = output.toFloats();
+      int stride = flat.length / numbers.length;
+      for (int i = 0; i < numbers.length; i++) {
+        int size = question.perToken() ? rows.length(numbers[i]) * width : width;
+        found[numbers[i]] = Arrays.copyOfRange(flat, i * stride, i * stride + size);
+      }
     }
   }
 }
