@@ -17,6 +17,7 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -74,7 +75,7 @@ public final class LayerPruning {
     return new LayerPruning(graph).cut(graph, new TreeSet<>(kept));
   }
 
-  private Graph cut(Graph graph, TreeSet<Integer> kept) {
+  private Graph cut(Graph graph, SortedSet<Integer> kept) {
     int count = attentions.size();
     if (kept.isEmpty() || kept.first() < 0 || kept.last() >= count) {
       throw new PeftException(
