@@ -181,6 +181,11 @@ public final class Tensor {
     return TensorElements.transposed(this, permutation);
   }
 
+  /** The entries of one axis that are named, in that order. Made when first looked at. */
+  public Tensor selected(int axis, int... entries) {
+    return TensorElements.selected(this, axis, entries);
+  }
+
   /** All elements as float, row by row. */
   public float[] toFloats() {
     float[] result = new float[Math.toIntExact(size())];

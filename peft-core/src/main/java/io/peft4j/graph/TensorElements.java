@@ -92,6 +92,39 @@ final class TensorElements {
     return Tensor.lazy(source.dtype(), shape, () -> permuted(source, shape, permutation, width));
   }
 
+  static Tensor selected(Tensor source, int axis, int... entries) {
+    checkArgument(axis >= 0 && axis < source.rank(), "%s has no axis %s", source, axis);
+    int width = source.dtype().bits() / 8;
+    checkArgument(width > 0, "%s cannot be cut: its elements are packed", source);
+    for (int entry : entries) {
+      checkArgument(
+          entry >= 0 && entry < source.dim(axis), "axis %s of %s has no %s", axis, source, entry);
+    }
+    long[] shape = source.shape();
+    int inner = width;
+    for (int i = axis + 1; i < shape.length; i++) {
+      inner = Math.multiplyExact(inner, Math.toIntExact(shape[i]));
+    }
+    int run = inner;
+    int outer = Math.toIntExact(Tensor.elements(Arrays.copyOf(shape, axis)));
+    int whole = Math.toIntExact(shape[axis]);
+    shape[axis] = entries.length;
+    int[] chosen = entries.clone();
+    return Tensor.lazy(
+        source.dtype(),
+        shape,
+        () -> {
+          ByteBuffer in = source.data();
+          ByteBuffer out = Tensor.allocate((long) outer * chosen.length * run);
+          for (int block = 0; block < outer; block++) {
+            for (int entry : chosen) {
+              out.put(in.slice((block * whole + entry) * run, run));
+            }
+          }
+          return out.flip();
+        });
+  }
+
   private static ByteBuffer permuted(Tensor source, long[] shape, int[] permutation, int width) {
     int rank = shape.length;
     int size = Math.toIntExact(source.size());

@@ -63,9 +63,10 @@ final class LoweringContext {
     } else if (operand.ints() != null) {
       String content =
           operand.rank() == 0 ? operand.ints().get(0).code() : IntExpr.list(operand.ints());
-      variable =
-          script.assign(
-              "torch.tensor(" + content + ", dtype=" + ScriptWriter.code(operand.dtype()) + ")");
+      // TorchScript takes an empty list for one of tensors
+      String function =
+          content.equals("[]") ? "torch.zeros([0], dtype=" : "torch.tensor(" + content + ", dtype=";
+      variable = script.assign(function + ScriptWriter.code(operand.dtype()) + ")");
     } else {
       throw new IllegalStateException(operand.name() + " has no content");
     }

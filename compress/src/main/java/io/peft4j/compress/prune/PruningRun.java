@@ -1,0 +1,182 @@
+package io.peft4j.compress.prune;
+
+import io.peft4j.PeftException;
+import io.peft4j.PretrainedModel;
+import io.peft4j.engine.ProbeInputs;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.Tensor;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntToLongFunction;
+import java.util.function.ToDoubleFunction;
+
+/** One pruning from start to end. */
+final class PruningRun {
+  /** The training after a step. */
+  @FunctionalInterface
+  interface Trained {
+    PretrainedModel after(PretrainedModel original, PretrainedModel pruned);
+  }
+
+  private final Pruning pruning;
+  private final PretrainedModel original;
+  private final Calibration calibration;
+  private final Trained training;
+  private final Map<String, Tensor> sizedBy;
+
+  /** Units of each block before the first step. */
+  private final Map<String, PrunedModel.Kept> kept = new LinkedHashMap<>();
+
+  PruningRun(Pruning pruning, PretrainedModel model, Calibration calibration, Trained training) {
+    this.pruning = pruning;
+    original = model;
+    this.calibration = calibration;
+    this.training = training;
+    sizedBy =
+        calibration.rows().size() == 0
+            ? ProbeInputs.of(model.graph())
+            : Calibration.inputs(model.graph(), calibration.rows().batch(new int[] {middle()}));
+  }
+
+  /** The row of middle length, which sizes are counted on. */
+  private int middle() {
+    List<Integer> rows = new ArrayList<>();
+    for (int row = 0; row < calibration.rows().size(); row++) {
+      rows.add(row);
+    }
+    rows.sort(Comparator.comparingInt(calibration.rows()::length));
+    return rows.get(rows.size() / 2);
+  }
+
+  PrunedModel run() {
+    PretrainedModel model = original;
+    ModelSize before = size(model.graph());
+    double difference = 0;
+    for (int step = 1; step <= pruning.steps(); step++) {
+      Graph graph = model.graph();
+      Dependencies dependencies = new Dependencies(graph, ValueShapes.of(graph, sizedBy));
+      Removal removal = choose(dependencies, step / (double) pruning.steps(), before);
+      if (removal.count() > 0) {
+        Removal.Outcome outcome = removal.apply(dependencies);
+        difference = Math.max(difference, outcome.maskedDifference());
+        note(removal);
+        PretrainedModel cut = new PretrainedModel(model.checkpoint().withGraph(outcome.graph()));
+        model = training.after(original, cut);
+      }
+    }
+    return new PrunedModel(
+        model, List.copyOf(kept.values()), before, size(model.graph()), difference);
+  }
+
+  private ModelSize size(Graph graph) {
+    long macs = MacCount.of(graph, ValueShapes.of(graph, sizedBy));
+    long bytes = graph.initializers().values().stream().mapToLong(Tensor::byteSize).sum();
+    return new ModelSize(graph.parameterCount(), 2 * macs, bytes);
+  }
+
+  private void note(Removal removal) {
+    removal
+        .units()
+        .forEach(
+            (block, gone) ->
+                kept.computeIfPresent(
+                    key(block),
+                    (key, now) ->
+                        new PrunedModel.Kept(
+                            now.structure(),
+                            now.path(),
+                            now.before(),
+                            block.units() - gone.cardinality())));
+  }
+
+  private static String key(Block block) {
+    return block.structure().label() + " " + block.path();
+  }
+
+  private Removal choose(Dependencies dependencies, double progress, ModelSize before) {
+    Map<Structure, List<Block>> found = new LinkedHashMap<>();
+    for (Structure structure : pruning.structures()) {
+      List<Block> blocks = Blocks.of(dependencies, structure);
+      found.put(structure, blocks);
+      blocks.forEach(
+          b ->
+              kept.putIfAbsent(
+                  key(b), new PrunedModel.Kept(structure, b.path(), b.units(), b.units())));
+    }
+    List<Block> all = found.values().stream().flatMap(List::stream).toList();
+    Map<Block, double[]> scores =
+        UnitScores.of(dependencies, all, pruning.importance(), calibration);
+    Target target = pruning.target();
+    if (target instanceof Target.Share share) {
+      return shares(found, scores, share.removed() * progress);
+    }
+    Counting counting = new Counting(dependencies);
+    if (target instanceof Target.Parameters most) {
+      Ranking ranking = ranking(scores, counting::parametersOf);
+      long goal = before.parameters() - Math.round((before.parameters() - most.most()) * progress);
+      return least(ranking, n -> counting.parameters(ranking.first(n)), goal, "parameters");
+    }
+    if (target instanceof Target.Flops flops) {
+      Ranking ranking = ranking(scores, counting::macsOf);
+      long goal = Math.round(before.flops() * (1 - flops.removed() * progress));
+      return least(ranking, n -> 2 * counting.macs(ranking.first(n)), goal, "operations");
+    }
+    Target.Latency latency = (Target.Latency) target;
+    Ranking ranking = ranking(scores, counting::macsOf);
+    MeasuredLatency measured = new MeasuredLatency(sizedBy);
+    long goal = Math.round(measured.of(original.graph()) * (1 - latency.removed() * progress));
+    return least(
+        ranking,
+        n -> measured.of(Cutting.remove(dependencies, ranking.first(n).entries())),
+        goal,
+        "nanoseconds");
+  }
+
+  private Ranking ranking(Map<Block, double[]> scores, ToDoubleFunction<Block> cost) {
+    return Ranking.of(scores, pruning.importance().ofLoss(), cost);
+  }
+
+  private Removal shares(
+      Map<Structure, List<Block>> found, Map<Block, double[]> scores, double removed) {
+    Map<Block, BitSet> units = new LinkedHashMap<>();
+    found.forEach(
+        (structure, blocks) -> {
+          Map<Block, double[]> own = new LinkedHashMap<>();
+          blocks.forEach(block -> own.put(block, scores.getOrDefault(block, new double[0])));
+          Ranking ranking = ranking(own, block -> 1);
+          int now = blocks.stream().mapToInt(Block::units).sum();
+          int first =
+              kept.values().stream()
+                  .filter(k -> k.structure() == structure)
+                  .mapToInt(PrunedModel.Kept::before)
+                  .sum();
+          int count = Math.max(0, now - (int) Math.round(first * (1 - removed)));
+          units.putAll(ranking.first(Math.min(count, ranking.size())).units());
+        });
+    return new Removal(units);
+  }
+
+  /** The fewest units without which a count is at most a goal. */
+  private static Removal least(Ranking ranking, IntToLongFunction count, long goal, String what) {
+    int low = 0;
+    int high = ranking.size();
+    if (count.applyAsLong(high) > goal) {
+      throw new PeftException(
+          "pruning cannot go down to %d %s: the fewest that the chosen structures leave are %d; choose more structures or a nearer target"
+              .formatted(goal, what, count.applyAsLong(high)));
+    }
+    while (low < high) {
+      int middle = (low + high) / 2;
+      if (count.applyAsLong(middle) <= goal) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return ranking.first(high);
+  }
+}
