@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>{@code
  * Pruning.of(Target.share(0.3), Structure.NEURONS)
- *     .recovering(Recovery.distillation(new Distillation(new SoftTargets(2, 0.5), FreezeMask.all(), recipe)))
+ *     .recovering(Recovery.distillation(Distillation.standard(), recipe))
  *     .prune(model, tokenizer, train, null, TrainingListener.NONE)
  * }</pre>
  *

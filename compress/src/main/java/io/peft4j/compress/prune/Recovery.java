@@ -4,6 +4,7 @@ import io.peft4j.AdaptedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.compress.distill.Distillation;
+import io.peft4j.compress.distill.Teacher;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
 import io.peft4j.data.TextBatches;
@@ -35,8 +36,17 @@ public interface Recovery {
       TrainingListener listener);
 
   /** Learns from the unpruned model's scores, and from the labels as the targets say. */
-  static Recovery distillation(Distillation distillation) {
-    return distillation::distil;
+  static Recovery distillation(Distillation distillation, Recipe recipe) {
+    return (original, pruned, tokenizer, train, validation, listener) ->
+        distillation
+            .distil(
+                Trainer.with(recipe).listening(listener),
+                new Teacher(original, tokenizer),
+                pruned,
+                tokenizer,
+                train,
+                validation)
+            .model();
   }
 
   /**
