@@ -3,9 +3,11 @@ package io.peft4j.cli;
 import io.peft4j.AdaptedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.compress.export.VerifiedExport;
+import io.peft4j.engine.OutputDifference;
 import io.peft4j.format.Formats;
 import java.nio.file.Path;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -15,8 +17,6 @@ import picocli.CommandLine.Option;
     name = "export",
     description = "Write a model, its adapter merged, as ONNX or as a SafeTensors folder.")
 final class ExportCommand extends Subcommand {
-  private static final double TOLERANCE = 1e-4;
-
   @Mixin private ModelArguments model = new ModelArguments();
 
   /** What can be written. */
@@ -43,8 +43,10 @@ final class ExportCommand extends Subcommand {
   @Option(
       names = "--tolerance",
       converter = NumberArguments.Tolerance.class,
-      description = "For ONNX: the largest output difference to accept (default: 1e-4).")
-  private double tolerance = TOLERANCE;
+      description =
+          "For ONNX: the largest output difference to accept (default: 1e-4, 2e-2 for 16-bit"
+              + " weights).")
+  private @Nullable Double tolerance;
 
   @Option(names = "--overwrite", description = "Replace a model that is at OUT already.")
   private boolean overwrite;
@@ -60,7 +62,12 @@ final class ExportCommand extends Subcommand {
     PretrainedModel plain = adapted == null ? opened.base() : adapted.merge().model();
     double difference = 0;
     if (format == Format.ONNX) {
-      difference = VerifiedExport.onnx(plain, output, tolerance);
+      double accepted = tolerance == null ? OutputDifference.tolerance(plain.graph()) : tolerance;
+      boolean asItWas = adapted == null && plain.checkpoint().format().equals("onnx");
+      difference =
+          asItWas
+              ? VerifiedExport.rewritten(plain, output, accepted)
+              : VerifiedExport.onnx(plain, output, accepted);
       Outputs.tokenizerBeside(output, model.path());
     } else {
       Formats.modelNamed("safetensors").write(plain.checkpoint(), plain.graph(), output);
