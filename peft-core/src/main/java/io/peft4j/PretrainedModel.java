@@ -8,6 +8,7 @@ import io.peft4j.format.Checkpoint;
 import io.peft4j.format.Formats;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Value;
+import io.peft4j.graph.passes.DequantizedWeights;
 import io.peft4j.site.Sites;
 import java.nio.file.Path;
 import java.util.List;
@@ -50,6 +51,14 @@ public final class PretrainedModel {
     return graph().outputs().stream().map(Value::name).anyMatch("logits"::equals);
   }
 
+  /**
+   * The same model with float weights in the place of quantised ones. An adapter belongs to these
+   * weights, and they are what its provenance names.
+   */
+  public PretrainedModel dequantized() {
+    return new PretrainedModel(checkpoint.withGraph(DequantizedWeights.fold(graph())));
+  }
+
   /** Attaches an adapter, its start values drawn with seed 0. */
   public AdaptedModel attach(AdapterMethod method) {
     return attach(method, 0);
@@ -61,10 +70,11 @@ public final class PretrainedModel {
    * @throws PeftException if the targets match nothing, or something that the method cannot take
    */
   public AdaptedModel attach(AdapterMethod method, long seed) {
+    PretrainedModel base = dequantized();
     return new AdaptedModel(
-        this,
+        base,
         new StoredAdapter(
-            method.attach(graph(), DEFAULT_ADAPTER, seed),
+            method.attach(base.graph(), DEFAULT_ADAPTER, seed),
             "",
             null,
             checkpoint.labels(),
@@ -77,7 +87,8 @@ public final class PretrainedModel {
    * @throws CheckpointFormatException if the folder's files are damaged or do not fit the model
    */
   public AdaptedModel load(Path adapterFolder) {
-    return new AdaptedModel(this, Formats.adapter(adapterFolder).read(adapterFolder, graph()));
+    PretrainedModel base = dequantized();
+    return new AdaptedModel(base, Formats.adapter(adapterFolder).read(adapterFolder, base.graph()));
   }
 
   /**

@@ -45,6 +45,11 @@ public record QuantizableLayer(
     return inFirst ? 1 : 0;
   }
 
+  /** The axis of the initializer that the layer sums over, or that a table's vectors lie along. */
+  public int inputAxis() {
+    return inFirst ? 0 : 1;
+  }
+
   /** Every layer of a graph that has a constant weight and computes in float32, in order. */
   public static List<QuantizableLayer> of(Graph graph) {
     return new Search(graph).run();

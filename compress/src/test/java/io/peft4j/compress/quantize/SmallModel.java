@@ -1,5 +1,7 @@
 package io.peft4j.compress.quantize;
 
+import io.peft4j.engine.OutputDifference;
+import io.peft4j.engine.Program;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
@@ -7,6 +9,7 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -65,6 +68,13 @@ final class SmallModel {
 
   static Map<String, Tensor> ids() {
     return Map.of("input_ids", Tensor.ofLongs(new long[] {2, 4}, 3, 60, 0, 17, 5, 5, 42, 30));
+  }
+
+  /** The largest difference of a logit, as a share of the largest logit. */
+  static double error(Program expected, Program actual) {
+    Tensor right = expected.run(ids()).get("logits");
+    double worst = OutputDifference.largest(right, actual.run(ids()).get("logits"));
+    return worst / Arrays.stream(right.toDoubles()).map(Math::abs).max().orElseThrow();
   }
 
   static Tensor normal(Random random, long... shape) {

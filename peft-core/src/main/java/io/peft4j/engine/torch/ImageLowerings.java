@@ -33,7 +33,7 @@ final class ImageLowerings {
    */
   private record Padded(String variable, String symmetric) {}
 
-  private static Padded padded(LoweringContext c, Operand x, int axes, String fill) {
+  private static Padded padded(LoweringContext c, String input, int axes, String fill) {
     if (!c.node.stringAttribute("auto_pad", "NOTSET").equals("NOTSET")) {
       throw c.unsupported("auto_pad; export with explicit pads");
     }
@@ -41,7 +41,7 @@ final class ImageLowerings {
     long[] pads = given == null ? new long[2 * axes] : given;
     long[] begin = Arrays.copyOf(pads, axes);
     if (Arrays.equals(begin, Arrays.copyOfRange(pads, axes, 2 * axes))) {
-      return new Padded(c.tensor(x), Arrays.toString(begin));
+      return new Padded(input, Arrays.toString(begin));
     }
     List<Long> around = new ArrayList<>();
     for (int i = axes - 1; i >= 0; i--) {
@@ -49,27 +49,30 @@ final class ImageLowerings {
       around.add(pads[axes + i]);
     }
     String variable =
-        c.assign("torch.constant_pad_nd(" + c.tensor(x) + ", " + around + ", " + fill + ")");
+        c.assign("torch.constant_pad_nd(" + input + ", " + around + ", " + fill + ")");
     return new Padded(variable, Arrays.toString(new long[axes]));
   }
 
   private static void conv(LoweringContext c) {
     Operand x = c.in(0);
-    int axes = x.rank() - 2;
-    Padded padded = padded(c, x, axes, "0.");
-    c.measured(
-        x.dtype(),
-        x.rank(),
-        "torch.conv%dd(%s, %s, %s, %s, %s, %s, %d)"
-            .formatted(
-                axes,
-                padded.variable(),
-                c.tensor(1),
-                c.has(2) ? c.tensor(2) : "None",
-                ints(c, "strides", 1, axes),
-                padded.symmetric(),
-                ints(c, "dilations", 1, axes),
-                c.node.intAttribute("group", 1)));
+    String bias = c.has(2) ? c.tensor(2) : "None";
+    c.measured(x.dtype(), x.rank(), convolution(c, c.tensor(x), c.tensor(1), bias));
+  }
+
+  /** The convolution that a node's attributes describe. */
+  static String convolution(LoweringContext c, String input, String weight, String bias) {
+    int axes = c.in(0).rank() - 2;
+    Padded padded = padded(c, input, axes, "0.");
+    return "torch.conv%dd(%s, %s, %s, %s, %s, %s, %d)"
+        .formatted(
+            axes,
+            padded.variable(),
+            weight,
+            bias,
+            ints(c, "strides", 1, axes),
+            padded.symmetric(),
+            ints(c, "dilations", 1, axes),
+            c.node.intAttribute("group", 1));
   }
 
   private static void maxPool(LoweringContext c) {
@@ -78,7 +81,7 @@ final class ImageLowerings {
     if (c.node.outputs().size() > 1) {
       throw c.unsupported("indices as an output");
     }
-    Padded padded = padded(c, x, axes, "float(\"-inf\")");
+    Padded padded = padded(c, c.tensor(x), axes, "float(\"-inf\")");
     c.measured(
         x.dtype(),
         x.rank(),
@@ -105,7 +108,7 @@ final class ImageLowerings {
     if ((dilations != null && Arrays.stream(dilations).anyMatch(d -> d != 1)) || !even) {
       throw c.unsupported("dilations or uneven pads");
     }
-    Padded padded = padded(c, x, axes, "0.");
+    Padded padded = padded(c, c.tensor(x), axes, "0.");
     c.measured(
         x.dtype(),
         x.rank(),

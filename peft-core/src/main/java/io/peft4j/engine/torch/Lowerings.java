@@ -15,6 +15,7 @@ final class Lowerings {
           .putAll(ReductionLowerings.TABLE)
           .putAll(LayerLowerings.TABLE)
           .putAll(ImageLowerings.TABLE)
+          .putAll(QuantizationLowerings.TABLE)
           .build();
 
   /** Operators of ONNX Runtime's own set. */

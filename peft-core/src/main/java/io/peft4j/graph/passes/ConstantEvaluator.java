@@ -76,6 +76,9 @@ public final class ConstantEvaluator {
     if (node.op().equals("Constant")) {
       return constant(node);
     }
+    if (node.op().equals("DequantizeLinear")) {
+      return DequantizedWeights.linear(node, inputs);
+    }
     if (inputs.isEmpty()
         || inputs.contains(null)
         || !inputs.stream().allMatch(ConstantEvaluator::readable)) {

@@ -37,7 +37,9 @@ public final class Dequantization {
         axis,
         block);
     return Tensor.lazy(
-        DType.FLOAT32, values.shape(), () -> computed(values, scale, zero, axis, block));
+        DType.FLOAT32,
+        values.shape(),
+        () -> computed(values, scale, zero, whole ? 0 : axis, block));
   }
 
   private static boolean fits(Tensor values, Tensor scale, int axis, int block) {
@@ -69,5 +71,39 @@ public final class Dequantization {
       result.putFloat(4 * i, (whole[i] - zeros[at]) * scales[at]);
     }
     return result;
+  }
+
+  /**
+   * code[index] · scale of its block, in float32. Made when first looked at.
+   *
+   * @param indices uint4, row by row; ones beyond the shape's elements are padding
+   * @param code the numbers that indices stand for
+   * @param scale float32, one for each block
+   * @param block how many elements share a scale
+   * @param shape of the result
+   */
+  public static Tensor codebook(
+      Tensor indices, Tensor code, Tensor scale, int block, long... shape) {
+    int size = Math.toIntExact(Tensor.elements(shape));
+    checkArgument(
+        indices.size() >= size && scale.size() == (size + block - 1) / block,
+        "%s indices and %s scales do not fit %s elements in blocks of %s",
+        indices.size(),
+        scale.size(),
+        size,
+        block);
+    return Tensor.lazy(
+        DType.FLOAT32,
+        shape,
+        () -> {
+          long[] index = indices.toLongs();
+          float[] codes = code.toFloats();
+          float[] scales = scale.toFloats();
+          ByteBuffer result = Tensor.allocate(4L * size);
+          for (int i = 0; i < size; i++) {
+            result.putFloat(4 * i, codes[(int) index[i]] * scales[i / block]);
+          }
+          return result;
+        });
   }
 }

@@ -18,11 +18,11 @@ public final class Fusion {
   private Fusion() {}
 
   /**
-   * All passes in their order. Linear layers come before folding, so that a transposed weight is
-   * not copied.
+   * All passes in their order. Quantised weights come first, so that the layers around them are
+   * seen, and linear layers before folding, so that a transposed weight is not copied.
    */
   public static Graph apply(Graph graph) {
-    Graph result = rewrite(graph, LinearPattern::match);
+    Graph result = rewrite(DequantizedWeights.fold(graph), LinearPattern::match);
     result = ConstantFolder.apply(result);
     result = rewrite(result, LayerNormPattern::match);
     result = rewrite(result, GeluPattern::match);
