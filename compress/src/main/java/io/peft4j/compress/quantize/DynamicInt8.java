@@ -6,7 +6,6 @@ import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Node;
-import io.peft4j.graph.Tensor;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -83,76 +82,30 @@ public record DynamicInt8(boolean reduced, Set<String> excluded) implements Quan
     void layer(QuantizableLayer layer) {
       switch (layer.kind()) {
         case EMBEDDING -> EmbeddingRows.replace(editor, layer.node(), weights.table(layer));
-        case LINEAR -> {
-          if (layer.node().is("Gemm")) {
-            gemm(layer);
-          } else {
-            product(layer, layer.node().requiredInput(0), 1, layer.node().output());
-          }
-        }
+        case LINEAR ->
+            LinearProduct.replace(
+                editor, layer.node(), (input, output) -> product(layer, input, output));
         case CONVOLUTION -> throw new IllegalStateException(layer.path());
       }
     }
 
-    private void gemm(QuantizableLayer layer) {
-      Node node = layer.node();
-      String input = node.requiredInput(0);
-      if (node.intAttribute("transA", 0) == 1) {
-        input =
-            editor.node(
-                node.name() + "_A",
-                "Transpose",
-                List.of(input),
-                Map.of("perm", Attribute.ofInts(1, 0)));
-      }
-      float alpha = node.floatAttribute("alpha", 1);
-      float beta = node.floatAttribute("beta", 1);
-      String bias = node.input(2);
-      if (bias == null) {
-        product(layer, input, alpha, node.output());
-        return;
-      }
-      if (beta != 1) {
-        String factor = editor.constant(node.name() + "_beta", Tensor.scalar(beta));
-        bias = editor.node(node.name() + "_C", "Mul", List.of(bias, factor));
-      }
-      String product = editor.freshName(node.output() + "_product");
-      product(layer, input, alpha, product);
-      editor.add(
-          Node.of(
-              node.name() + "_bias",
-              "Add",
-              List.of(product, bias),
-              List.of(node.output()),
-              Map.of()));
-    }
-
-    /** factor · input · weight; the order of the operators is the one that ONNX Runtime fuses. */
-    private void product(QuantizableLayer layer, String input, float factor, String output) {
-      Node node = layer.node();
-      editor.removeNodes(node::equals);
+    /** The order of the operators is the one that ONNX Runtime fuses. */
+    private void product(QuantizableLayer layer, String input, String output) {
+      String name = layer.node().name();
       Quantized x = inputs.computeIfAbsent(input, this::quantized);
       Int8Weights.Names weight = weights.linear(layer);
-      String scale = weight.scale();
-      if (factor != 1) {
-        String number = editor.constant(node.name() + "_alpha", Tensor.scalar(factor));
-        scale = editor.node(node.name() + "_scale", "Mul", List.of(scale, number));
-      }
       String sums =
           editor.node(
-              node.name() + "_quant",
-              "MatMulInteger",
-              List.of(x.values(), weight.values(), x.zero()));
+              name + "_quant", "MatMulInteger", List.of(x.values(), weight.values(), x.zero()));
       String real =
           editor.node(
-              node.name() + "_cast",
+              name + "_cast",
               "Cast",
               List.of(sums),
               Map.of("to", Attribute.of((long) DType.FLOAT32.onnxCode())));
-      String scales = editor.node(node.name() + "_scales", "Mul", List.of(x.scale(), scale));
+      String scales = editor.node(name + "_scales", "Mul", List.of(x.scale(), weight.scale()));
       editor.add(
-          Node.of(
-              node.name() + "_dequant", "Mul", List.of(real, scales), List.of(output), Map.of()));
+          Node.of(name + "_dequant", "Mul", List.of(real, scales), List.of(output), Map.of()));
     }
 
     private Quantized quantized(String value) {

@@ -28,7 +28,7 @@ final class Groups {
       inner *= Math.toIntExact(weight.dim(i));
     }
     long[] shape = weight.shape();
-    shape[axis] = (length + group - 1) / group;
+    shape[axis] = ((long) length + group - 1) / group;
     int groups = Math.toIntExact(Tensor.elements(shape));
     int[] place = new int[numbers.length];
     float[] low = new float[groups];
@@ -66,7 +66,7 @@ final class Groups {
     }
     ByteBuffer bytes = Tensor.allocate(type.bytes(values.length));
     for (int i = 0; i < values.length; i++) {
-      bytes.put(i / 2, (byte) (bytes.get(i / 2) | values[i] << i % 2 * 4));
+      bytes.put(i / 2, (byte) (bytes.get(i / 2) | (values[i] << (i % 2 * 4))));
     }
     return Tensor.of(type, shape, bytes);
   }

@@ -56,19 +56,22 @@ final class Int8Weights {
     if (layer.inFirst()) {
       return stored(layer);
     }
+    if (tables.contains(layer.weight())) { // one copy serves both; it is turned at load
+      Names stored = stored(layer);
+      return made.computeIfAbsent(
+          "turned " + layer.weight(),
+          key ->
+              new Names(
+                  editor.node(
+                      layer.weight() + "_quantized_T",
+                      "Transpose",
+                      List.of(stored.values()),
+                      Map.of("perm", Attribute.ofInts(1, 0))),
+                  stored.scale()));
+    }
     return made.computeIfAbsent(
         "linear " + layer.weight(),
         key -> {
-          if (tables.contains(layer.weight())) { // one copy serves both; it is turned at load
-            Names stored = stored(layer);
-            return new Names(
-                editor.node(
-                    layer.weight() + "_quantized_T",
-                    "Transpose",
-                    List.of(stored.values()),
-                    Map.of("perm", Attribute.ofInts(1, 0))),
-                stored.scale());
-          }
           QuantizedTensor weight = Int8Channels.symmetric(layer.tensor(), 0, reduced);
           return add(layer.weight(), weight.values().transposed(1, 0), weight.scale());
         });
@@ -90,7 +93,8 @@ final class Int8Weights {
         editor.constant(name + "_quantized", values), editor.constant(name + "_scale", scale));
   }
 
-  private Tensor tensor(String name) {
+  /** The content of one of the constants. */
+  Tensor tensor(String name) {
     Tensor tensor = editor.initializer(name);
     if (tensor == null) {
       throw new IllegalStateException(name);

@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Set;
 
 /** A way to hold a model's layers in fewer bits. */
-public sealed interface Quantization permits DynamicInt8, WeightOnly {
+public sealed interface Quantization permits DynamicInt8, StaticInt8, WeightOnly {
   /** The key of a graph's metadata that says how it was quantised, as a JSON object. */
   String METADATA_KEY = "peft4j.quantization";
 
