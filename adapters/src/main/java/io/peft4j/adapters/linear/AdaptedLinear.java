@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,12 +19,21 @@ import org.jspecify.annotations.Nullable;
 public final class AdaptedLinear {
   private final ExpressionGraph graph;
   private final LinearSite site;
+  private final List<LinearSite> all;
+  private final String adapter;
   private final SplittableRandom random;
   private final List<AdapterTensor> tensors = new ArrayList<>();
 
-  AdaptedLinear(GraphEditor editor, LinearSite site, String adapter, SplittableRandom random) {
+  AdaptedLinear(
+      GraphEditor editor,
+      LinearSite site,
+      List<LinearSite> all,
+      String adapter,
+      SplittableRandom random) {
     graph = new ExpressionGraph(editor, site.path(), adapter);
     this.site = site;
+    this.all = all;
+    this.adapter = adapter;
     this.random = random;
   }
 
@@ -37,6 +47,11 @@ public final class AdaptedLinear {
 
   public int out() {
     return Math.toIntExact(site.outFeatures());
+  }
+
+  /** All layers that the method is being added to, in the model's order. */
+  public List<LinearSite> all() {
+    return all;
   }
 
   /** Where the start values of this layer come from. */
@@ -119,31 +134,45 @@ public final class AdaptedLinear {
     return graph.constant(name, values);
   }
 
-  /**
-   * A tensor that several layers share, {@code values} where it is new.
-   *
-   * @param name its own name; it belongs to no module
-   * @param trains whether it trains
-   * @param isStored whether it is stored
-   */
-  public Expression shared(String name, Tensor values, boolean trains, boolean isStored) {
-    GraphEditor editor = graph.editor();
-    if (editor.initializer(name) == null) {
-      editor.initializer(name, values);
-      if (isStored) {
-        tensors.add(new AdapterTensor(name, "", name, false, AdapterTensor.Owner.ADAPTED_MODEL));
-      }
+  /** A tensor that trains, is stored, and is shared by several layers; the first makes it. */
+  public Expression sharedParameter(String name, Supplier<Tensor> start) {
+    Expression shared = sharedStored(name, start);
+    graph.editor().train(shared.value());
+    return shared;
+  }
+
+  /** A tensor that is stored, does not train, and is shared by several layers. */
+  public Expression sharedStored(String name, Supplier<Tensor> values) {
+    String key = name + "." + adapter;
+    if (graph.editor().initializer(key) == null) {
+      tensors.add(new AdapterTensor(key, "", name, false, AdapterTensor.Owner.ADAPTED_MODEL));
     }
-    if (trains) {
-      editor.train(name);
+    return sharedConstant(name, values);
+  }
+
+  /** A tensor that neither trains nor is stored, shared by several layers; the first makes it. */
+  public Expression sharedConstant(String name, Supplier<Tensor> values) {
+    String key = name + "." + adapter;
+    if (graph.editor().initializer(key) == null) {
+      graph.editor().initializer(key, values.get());
     }
-    return graph.of(name);
+    return graph.of(key);
+  }
+
+  /** Stores a shared tensor under this module too, as some of PEFT's methods do. */
+  public void storeToo(Expression shared, String name) {
+    tensors.add(new AdapterTensor(shared.value(), site.path(), name));
   }
 
   /** Start values, uniform from -bound to bound. */
   public Tensor uniform(double bound, long... shape) {
     double[] values = random.doubles(Tensor.elements(shape), -bound, bound).toArray();
     return Tensor.ofDoubles(shape, values).cast(DType.FLOAT32);
+  }
+
+  /** Start values of a matrix [a, b], uniform from -1/√b to 1/√b, as torch starts linear layers. */
+  public Tensor kaiming(long rows, long columns) {
+    return uniform(1 / Math.sqrt((double) columns), rows, columns);
   }
 
   /** Start values, normal with mean 0. */
@@ -160,6 +189,29 @@ public final class AdaptedLinear {
     float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
     Arrays.fill(values, (float) value);
     return Tensor.ofFloats(shape, values);
+  }
+
+  /**
+   * The layer with something added to its weight.
+   *
+   * @param update [out, in]
+   * @param rowDropout share of the update's rows that are dropped in training
+   * @param wholeDropout how often the whole update is dropped in training
+   */
+  public Expression plusUpdate(Expression update, double rowDropout, double wholeDropout) {
+    Expression rows = rowDropout == 0 ? update : update.times(kept(rowDropout, out(), 1));
+    Expression whole = wholeDropout == 0 ? rows : rows.times(kept(wholeDropout, 1));
+    return y().plus(x().matmul(whole.transposed()));
+  }
+
+  /**
+   * Ones, of which training zeroes a share; the others stay ones, unlike dropout's.
+   *
+   * @param dropped the share
+   */
+  public Expression kept(double dropped, long... shape) {
+    Expression ones = constant("ones", filled(1, shape));
+    return ones.dropout(dropped).times(1 - dropped);
   }
 
   /** The layer with another weight: x Wᵀ + b. */

@@ -1,5 +1,6 @@
 package io.peft4j.adapters.linear;
 
+import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 
 /** Ranges that settings of methods must lie in; the error names setting, range and value. */
@@ -9,6 +10,14 @@ public final class Checks {
   public static void atLeast(String field, int value, int least) {
     if (value < least) {
       throw new RecipeException("%s must be at least %d, was %d".formatted(field, least, value));
+    }
+  }
+
+  /** For what a layer limits. */
+  public static void atMost(String field, int value, int most, String path) {
+    if (value > most) {
+      throw new PeftException(
+          "%s is %d, but '%s' has only %d places; give less".formatted(field, value, path, most));
     }
   }
 

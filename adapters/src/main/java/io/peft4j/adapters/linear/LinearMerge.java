@@ -29,14 +29,16 @@ final class LinearMerge {
 
   private final AttachedAdapter adapter;
   private final LinearMethod method;
+  private final List<LinearSite> layers;
 
-  LinearMerge(AttachedAdapter adapter, LinearMethod method) {
+  LinearMerge(AttachedAdapter adapter, LinearMethod method, List<LinearSite> layers) {
     this.adapter = adapter;
     this.method = method;
+    this.layers = layers;
   }
 
   /** Puts the merged weights and biases in place. */
-  void into(GraphEditor editor, List<LinearSite> layers) {
+  void into(GraphEditor editor) {
     MergedWeights weights = new MergedWeights(adapter.base(), editor);
     List<LinearSite> group = new ArrayList<>();
     long elements = 0;
@@ -116,7 +118,8 @@ final class LinearMerge {
             layer.inFeatures(),
             layer.outFeatures(),
             DType.FLOAT32);
-    AdaptedLinear built = new AdaptedLinear(editor, alone, adapter.name(), new SplittableRandom(0));
+    AdaptedLinear built =
+        new AdaptedLinear(editor, alone, layers, adapter.name(), new SplittableRandom(0));
     name(editor, y, built.withWeight(built.weight()));
     name(editor, layer.path(), method.adapt(built));
     editor.output(Value.of(layer.path(), DType.FLOAT32, "rows", "out"));

@@ -32,15 +32,6 @@ public interface LinearMethod extends AdapterMethod {
    */
   Expression adapt(AdaptedLinear layer);
 
-  /**
-   * Once before the layers: what they share. Nothing by default.
-   *
-   * @param layers the targets in the model's order
-   */
-  default LinearMethod prepared(List<LinearSite> layers) {
-    return this;
-  }
-
   /** Why the method cannot be folded into weights; empty if it can. */
   default String unmergeable() {
     return "";
@@ -52,12 +43,11 @@ public interface LinearMethod extends AdapterMethod {
     GraphEditor editor = base.edit().tagging(adapter);
     List<AdapterTensor> tensors = new ArrayList<>();
     List<LinearSite> layers = layers(sites);
-    LinearMethod method = prepared(layers);
     SplittableRandom random = new SplittableRandom(seed);
     for (LinearSite site : layers) {
-      AdaptedLinear layer = new AdaptedLinear(editor, site, adapter, random.split());
+      AdaptedLinear layer = new AdaptedLinear(editor, site, layers, adapter, random.split());
       int before = editor.nodes().size();
-      Expression output = method.adapt(layer);
+      Expression output = adapt(layer);
       List<Node> all = editor.nodes();
       layer.replaceOutput(
           output,
@@ -101,7 +91,7 @@ public interface LinearMethod extends AdapterMethod {
     }
     GraphEditor editor = adapter.base().edit();
     List<LinearSite> layers = layers(Sites.of(adapter.base()));
-    new LinearMerge(adapter, prepared(layers)).into(editor, layers);
+    new LinearMerge(adapter, this, layers).into(editor);
     SavedModules.keep(editor, adapter);
     return editor.build();
   }

@@ -18,6 +18,11 @@ public final class Patterns {
             throw new RecipeException("rank of '" + module + "' must be at least 1, was " + r);
           }
         });
+    return copy(patterns);
+  }
+
+  /** A copy in the same order. */
+  public static <T> Map<String, T> copy(Map<String, T> patterns) {
     return Collections.unmodifiableMap(new LinkedHashMap<>(patterns));
   }
 
