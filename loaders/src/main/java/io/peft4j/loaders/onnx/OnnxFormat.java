@@ -10,9 +10,9 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * ONNX files: operator sets 9 to 21 are read, 21 is written. What adapters added is noted in the
- * file and found again: nodes carry {@code peft4j.adapter}, the model {@code peft4j.tags}, {@code
- * peft4j.trainable} and {@code peft4j.labels}.
+ * ONNX files: operator sets 9 to 21 are read, 21 is written, 17 to 20 where that is asked for. What
+ * adapters added is noted in the file and found again: nodes carry {@code peft4j.adapter}, the
+ * model {@code peft4j.tags}, {@code peft4j.trainable} and {@code peft4j.labels}.
  */
 public final class OnnxFormat implements ModelFormat {
   @Override
@@ -44,6 +44,18 @@ public final class OnnxFormat implements ModelFormat {
               .formatted(path, Checkpoint.LABELS_KEY),
           e);
     }
+  }
+
+  /**
+   * Writes a graph in the operators of an older set, for runtimes that know no newer one.
+   *
+   * @param opset 17 to 21
+   * @param target replaced if it is there
+   * @throws io.peft4j.UnsupportedModelException if a node has no equal in that set; the message
+   *     names it
+   */
+  public void write(Graph graph, int opset, Path target) {
+    OnnxWriter.write(graph, opset, target);
   }
 
   @Override

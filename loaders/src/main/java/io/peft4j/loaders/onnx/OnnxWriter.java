@@ -19,9 +19,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Writes an ONNX file of one current version, whole or not at all. */
+/** Writes an ONNX file, whole or not at all. */
 final class OnnxWriter {
-  private static final long IR_VERSION = 10;
+  /** The first version of the file format that came with each operator set. */
+  private static final Map<Integer, Long> IR_VERSIONS =
+      Map.of(17, 8L, 18, 8L, 19, 9L, 20, 9L, 21, 10L);
 
   /** From so many bytes of weights on they stand in a file of their own: protobuf ends at 2 GiB. */
   static final long INLINE_LIMIT = 1_800_000_000L;
@@ -38,11 +40,25 @@ final class OnnxWriter {
     write(graph, target, INLINE_LIMIT);
   }
 
+  /**
+   * @param opset the operator set of the file
+   */
+  static void write(Graph graph, int opset, Path target) {
+    write(OpsetDowngrade.downgrade(graph, opset), target, INLINE_LIMIT, opset);
+  }
+
   static void write(Graph graph, Path target, long inlineLimit) {
+    write(graph, target, inlineLimit, Graph.OPSET);
+  }
+
+  /**
+   * @param graph in the operators of the set
+   */
+  private static void write(Graph graph, Path target, long inlineLimit, int opset) {
     long bytes = graph.initializers().values().stream().mapToLong(Tensor::byteSize).sum();
     if (bytes <= inlineLimit) {
       GraphProto proto = new GraphWriter(TensorProtos::write).write(graph);
-      AtomicWrite.file(target, temporary -> writeModel(model(graph, proto), temporary));
+      AtomicWrite.file(target, temporary -> writeModel(model(graph, proto, opset), temporary));
       return;
     }
     String dataName = target.getFileName() + ".data";
@@ -52,7 +68,7 @@ final class OnnxWriter {
     AtomicWrite.file(
         target,
         temporary -> {
-          writeModel(model(graph, proto), temporary);
+          writeModel(model(graph, proto, opset), temporary);
           // Renamed before the model is: a reader never sees a model without its data.
           AtomicWrite.file(target.resolveSibling(dataName), data -> writeData(apart, data));
         });
@@ -89,7 +105,7 @@ final class OnnxWriter {
     return (offset + PAGE - 1) / PAGE * PAGE;
   }
 
-  private static ModelProto model(Graph graph, GraphProto proto) {
+  private static ModelProto model(Graph graph, GraphProto proto, int opset) {
     Map<String, String> metadata = new LinkedHashMap<>(graph.metadata());
     if (!graph.tags().isEmpty()) {
       metadata.put(OnnxReader.TAGS_KEY, OnnxReader.JSON.valueToTree(graph.tags()).toString());
@@ -100,9 +116,9 @@ final class OnnxWriter {
     }
     ModelProto.Builder model =
         ModelProto.newBuilder()
-            .setIrVersion(IR_VERSION)
+            .setIrVersion(IR_VERSIONS.getOrDefault(opset, 0L))
             .setProducerName("peft4j")
-            .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(Graph.OPSET))
+            .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(opset))
             .setGraph(proto)
             .addAllMetadataProps(GraphWriter.entries(metadata));
     graph

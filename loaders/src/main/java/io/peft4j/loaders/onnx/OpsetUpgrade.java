@@ -26,7 +26,7 @@ final class OpsetUpgrade {
   private static final int OLDEST = 9;
 
   /** Reductions whose {@code axes} became an input in version 18; ReduceSum's did in 13. */
-  private static final List<String> REDUCTIONS =
+  static final List<String> REDUCTIONS =
       List.of(
           "ReduceL1",
           "ReduceL2",
