@@ -13,6 +13,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Where results may be written: never over something that is not a result. */
 public final class Outputs {
+  /** What every exported folder of ONNX has. */
+  private static final List<String> EXPORT_MARKS = List.of("model.onnx", "README.md");
+
   private Outputs() {}
 
   /**
@@ -25,8 +28,7 @@ public final class Outputs {
     if (!Files.exists(folder) || isEmpty(folder)) {
       return;
     }
-    boolean earlier =
-        Files.isDirectory(folder) && marks.stream().allMatch(m -> Files.exists(folder.resolve(m)));
+    boolean earlier = Files.isDirectory(folder) && has(folder, marks);
     if (!earlier) {
       throw new PeftException(
           "%s is there already and is no earlier result (it lacks %s); give another --output"
@@ -66,7 +68,7 @@ public final class Outputs {
       throw new PeftException(
           target + " is there already; give another --output, or add --overwrite");
     }
-    if (Files.isDirectory(target)) {
+    if (Files.isDirectory(target) && !has(target, EXPORT_MARKS)) {
       requireReplaceable(target, List.of("config.json", "model.safetensors"));
     }
   }
@@ -81,6 +83,10 @@ public final class Outputs {
     if (Files.isRegularFile(target) && Files.isRegularFile(tokenizer) && !Files.exists(copy)) {
       AtomicWrite.file(copy, temporary -> Files.copy(tokenizer, temporary));
     }
+  }
+
+  private static boolean has(Path folder, List<String> marks) {
+    return marks.stream().allMatch(m -> Files.exists(folder.resolve(m)));
   }
 
   private static void requireApart(Path target, Path source, String what) {

@@ -1,73 +1,104 @@
 package io.peft4j.compress.export;
 
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.engine.CompileOptions;
-import io.peft4j.engine.InferenceEngine;
 import io.peft4j.engine.InferenceEngines;
 import io.peft4j.engine.OutputDifference;
 import io.peft4j.engine.ProbeInputs;
 import io.peft4j.engine.Program;
 import io.peft4j.engine.torch.TorchEngine;
-import io.peft4j.format.Formats;
+import io.peft4j.graph.Dim;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
+import io.peft4j.loaders.onnx.OnnxFormat;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 
 /** Exports that are run in ONNX Runtime before they are written. */
 public final class VerifiedExport {
+  private static final Dim OTHER_BATCH = Dim.of(1);
+  private static final Dim OTHER_LENGTH = Dim.of(7);
+
   private VerifiedExport() {}
 
   /**
-   * Writes a model as ONNX if ONNX Runtime gives the same outputs for it as the training engine, on
-   * a probe batch.
-   *
-   * @param target replaced if it is there
-   * @param tolerance the largest difference to accept
-   * @return the largest difference that was found
-   * @throws PeftException if the difference is larger; nothing is written then
+   * Writes a model as ONNX, its graph as it is; see {@link #onnx(PretrainedModel, OnnxExport, Path,
+   * double)}.
    */
   public static double onnx(PretrainedModel model, Path target, double tolerance) {
-    try (Program torch = TorchEngine.compile(model.graph(), CompileOptions.evaluation())) {
-      return write(model, torch, target, tolerance);
-    }
+    return onnx(model, OnnxExport.standard(), target, tolerance);
   }
 
   /**
-   * Writes an ONNX file that nothing has changed as ONNX of the current version, if ONNX Runtime
-   * gives the same outputs for both. Operators that the training engine lacks are no matter.
+   * Writes a model as ONNX if ONNX Runtime gives the same outputs for the very file as the training
+   * engine for the model, on a probe batch, and on another of other sizes where axes were set free.
    *
-   * @param model as it was read from an ONNX file
    * @param target replaced if it is there
    * @param tolerance the largest difference to accept
    * @return the largest difference that was found
    * @throws PeftException if the difference is larger; nothing is written then
    */
-  public static double rewritten(PretrainedModel model, Path target, double tolerance) {
-    try (Program source = runtime().open(model.checkpoint().source())) {
-      return write(model, source, target, tolerance);
-    }
-  }
-
-  private static InferenceEngine runtime() {
-    return InferenceEngines.named(InferenceEngines.ONNX_RUNTIME);
-  }
-
-  private static double write(
-      PretrainedModel model, Program reference, Path target, double tolerance) {
-    Graph graph = model.graph();
-    Map<String, Tensor> probe = ProbeInputs.of(graph);
-    double difference;
-    try (Program written = runtime().compile(graph)) {
-      difference = OutputDifference.largest(reference.run(probe), written.run(probe));
-    }
+  public static double onnx(
+      PretrainedModel model, OnnxExport export, Path target, double tolerance) {
+    Graph graph = export.apply(model.graph());
+    double difference = difference(model.graph(), export, graph);
     if (!(difference <= tolerance)) {
       throw new PeftException(
-          "ONNX Runtime's outputs for %s differ by %.3g, more than the tolerance %.3g; nothing was written: look at its types with 'peft4j inspect', or raise the tolerance"
+          "ONNX Runtime's outputs for %s differ by %.3g, more than the tolerance %.3g; nothing was written: look at its types with 'peft4j inspect'"
               .formatted(graph.name(), difference, tolerance));
     }
-    Formats.modelNamed("onnx").write(model.checkpoint(), graph, target);
+    new OnnxFormat().write(graph, export.opset(), target);
     return difference;
+  }
+
+  private static double difference(Graph original, OnnxExport export, Graph graph) {
+    Graph reference = Names.rename(export.task().apply(original), export.names());
+    List<Map<String, Tensor>> probes = new ArrayList<>(List.of(ProbeInputs.of(graph)));
+    if (isFree(export.batch()) || isFree(export.sequence())) {
+      Dim batch = isFree(export.batch()) ? OTHER_BATCH : null;
+      Dim sequence = isFree(export.sequence()) ? OTHER_LENGTH : null;
+      probes.add(ProbeInputs.of(Axes.set(graph, batch, sequence)));
+    }
+    double worst = 0;
+    try (Program torch = TorchEngine.compile(reference, CompileOptions.evaluation());
+        Program runtime = runtime(graph, export.opset())) {
+      for (Map<String, Tensor> probe : probes) {
+        double difference = OutputDifference.largest(torch.run(probe), runtime.run(probe));
+        if (Double.isNaN(difference)) {
+          return difference;
+        }
+        worst = Math.max(worst, difference);
+      }
+    }
+    return worst;
+  }
+
+  private static boolean isFree(@org.jspecify.annotations.Nullable Dim dim) {
+    return dim != null && !dim.isFixed();
+  }
+
+  /** The file that is to be written, opened. */
+  private static Program runtime(Graph graph, int opset) {
+    try {
+      Path folder = Files.createTempDirectory("peft4j-export");
+      try {
+        Path file = folder.resolve("model.onnx");
+        new OnnxFormat().write(graph, opset, file);
+        return InferenceEngines.named(InferenceEngines.ONNX_RUNTIME).open(file);
+      } finally {
+        // The session has read the file whole.
+        MoreFiles.deleteRecursively(folder, RecursiveDeleteOption.ALLOW_INSECURE);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }
