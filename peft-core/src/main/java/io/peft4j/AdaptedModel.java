@@ -1,6 +1,5 @@
 package io.peft4j;
 
-import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.OutputDifference;
@@ -12,6 +11,7 @@ import io.peft4j.format.AdapterFormat.StoredAdapter;
 import io.peft4j.format.AdapterFormat.StoredHead;
 import io.peft4j.format.Checkpoint;
 import io.peft4j.format.Formats;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
@@ -94,22 +94,18 @@ public final class AdaptedModel {
 
   /** Writes the adapter folder, with the head beside it if one was added; whole or not at all. */
   public void save(Path folder) {
+    AdapterFormat format =
+        Formats.adapterWriter(f -> f.writes(stored.adapter()), stored.adapter().method().name());
     Path source = base.checkpoint().source().getFileName();
-    format().write(stored, source == null ? "" : source.toString(), folder);
-  }
-
-  /** The key under which {@link #save} writes a tensor of the adapter. */
-  public String key(AdapterTensor tensor) {
-    return format().key(stored, tensor);
-  }
-
-  private AdapterFormat format() {
-    return Formats.adapterWriter(f -> f.writes(stored.adapter()), stored.adapter().method().name());
+    format.write(stored, source == null ? "" : source.toString(), folder);
   }
 
   /** Merges, with the tolerance that suits the weights' types: 1e-4, or 2e-2 for 16-bit weights. */
   public MergedModel merge() {
-    return merge(OutputDifference.tolerance(base.graph()));
+    boolean narrow =
+        base.graph().initializers().values().stream()
+            .anyMatch(t -> t.dtype() == DType.FLOAT16 || t.dtype() == DType.BFLOAT16);
+    return merge(narrow ? 2e-2 : 1e-4);
   }
 
   /**

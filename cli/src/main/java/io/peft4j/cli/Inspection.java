@@ -1,6 +1,7 @@
 package io.peft4j.cli;
 
 import io.peft4j.AdaptedModel;
+import io.peft4j.adapters.peft.PeftFormat;
 import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Node;
@@ -95,7 +96,7 @@ record Inspection(
         .forEach(
             t ->
                 tensors.put(
-                    adapted.key(t), adapted.graph().initializer(t.initializer()).toString()));
+                    PeftFormat.key(t), adapted.graph().initializer(t.initializer()).toString()));
     return new AdapterRow(adapted.adapter().method().name(), adapted.adapter().targets(), tensors);
   }
 

@@ -7,6 +7,9 @@ import io.peft4j.MergedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.lora.Lora;
+import io.peft4j.compress.chain.CompactResult;
+import io.peft4j.compress.chain.Compaction;
+import io.peft4j.compress.chain.StageFiles;
 import io.peft4j.compress.export.ServingFiles;
 import io.peft4j.compress.export.VerifiedExport;
 import io.peft4j.data.BatchSource;
@@ -29,6 +32,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The whole job: a checkpoint is opened, an adapter trained, merged and exported, and each step's
@@ -53,8 +57,12 @@ final class Quickstart {
     this.listener = listener;
   }
 
-  /** Does the job and writes the run folder, whole or not at all. */
-  QuickstartReport run(Path output) {
+  /**
+   * Does the job and writes the run folder, whole or not at all.
+   *
+   * @param compaction how to make the result small; null to leave it as it is
+   */
+  QuickstartReport run(Path output, @Nullable Compaction compaction) {
     long start = System.nanoTime();
     try (EmbeddedModel files = new EmbeddedModel()) {
       progress.accept("opening all-MiniLM-L6-v2 (ONNX)");
@@ -84,9 +92,19 @@ final class Quickstart {
             folder -> {
               adapted.save(folder.resolve("adapter"));
               TestScores scores = exported(adapted, merged, files, rows, folder);
+              CompactResult compact =
+                  compaction == null
+                      ? null
+                      : compact(compaction, merged.model(), tokenizer, files, train, test, folder);
               report[0] =
                   QuickstartReport.of(
-                      baseline, scores, adapted.graph(), training.seconds(), start, folder);
+                      baseline,
+                      scores,
+                      adapted.graph(),
+                      training.seconds(),
+                      start,
+                      folder,
+                      compact);
               new ObjectMapper()
                   .writerWithDefaultPrettyPrinter()
                   .writeValue(folder.resolve("metrics.json").toFile(), report[0].metrics());
@@ -110,6 +128,22 @@ final class Quickstart {
           scores(merged.model().graph(), rows),
           Evaluation.scores(runtime, rows, PooledHead.LOGITS));
     }
+  }
+
+  private CompactResult compact(
+      Compaction compaction,
+      PretrainedModel merged,
+      TextTokenizer tokenizer,
+      EmbeddedModel files,
+      Dataset train,
+      Dataset test,
+      Path folder)
+      throws IOException {
+    List<Compaction.Stage> stages =
+        compaction.run(merged, tokenizer, train, null, progress, listener);
+    progress.accept("measuring each form");
+    return StageFiles.write(
+        folder, stages, files.tokenizer(), test, RECIPE.maxLength(), line -> {});
   }
 
   private static float[][] scores(Graph graph, BatchSource rows) {

@@ -3,6 +3,7 @@ package io.peft4j.cli.quickstart;
 import io.peft4j.cli.Outputs;
 import io.peft4j.cli.Subcommand;
 import io.peft4j.cli.TrainingProgress;
+import io.peft4j.compress.chain.Compaction;
 import io.peft4j.train.TrainingListener;
 import java.nio.file.Path;
 import java.util.List;
@@ -20,6 +21,13 @@ public final class QuickstartCommand extends Subcommand {
       description = "The run folder (default: quickstart).")
   private Path output = Path.of("quickstart");
 
+  @Option(
+      names = "--compact",
+      description =
+          "Also make the model small: pruned, shallower, feed-forward and int8 forms, measured side"
+              + " by side.")
+  private boolean compact;
+
   @Override
   protected void execute() {
     Outputs.requireReplaceable(output, List.of("metrics.json", "model.onnx", "adapter"));
@@ -32,7 +40,7 @@ public final class QuickstartCommand extends Subcommand {
                 }
               },
               interactive() ? bar : TrainingListener.NONE);
-      QuickstartReport report = job.run(output);
+      QuickstartReport report = job.run(output, compact ? Compaction.standard() : null);
       print(report.metrics(), report.table() + "run folder: " + output);
     }
   }

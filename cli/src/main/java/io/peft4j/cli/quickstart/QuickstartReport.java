@@ -1,5 +1,6 @@
 package io.peft4j.cli.quickstart;
 
+import io.peft4j.compress.chain.CompactResult;
 import io.peft4j.graph.Graph;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -7,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The result of a quickstart.
@@ -15,9 +17,14 @@ import java.util.stream.Stream;
  * @param adaptedToExported the largest logit difference between the adapted model and the file
  * @param adapterBytes of all files of the adapter
  * @param modelBytes of the ONNX file
+ * @param compact the small forms; null where none were asked for
  */
 record QuickstartReport(
-    QuickstartMetrics metrics, double adaptedToExported, long adapterBytes, long modelBytes) {
+    QuickstartMetrics metrics,
+    double adaptedToExported,
+    long adapterBytes,
+    long modelBytes,
+    @Nullable CompactResult compact) {
 
   /**
    * @param baseline accuracy without an adapter
@@ -30,7 +37,8 @@ record QuickstartReport(
       Graph graph,
       double trainSeconds,
       long startNanos,
-      Path folder)
+      Path folder,
+      @Nullable CompactResult compact)
       throws IOException {
     return new QuickstartReport(
         new QuickstartMetrics(
@@ -46,7 +54,8 @@ record QuickstartReport(
             (System.nanoTime() - startNanos) / 1e9),
         TestScores.largestDifference(scores.adapted(), scores.exported()),
         bytes(folder.resolve("adapter")),
-        Files.size(folder.resolve("model.onnx")));
+        Files.size(folder.resolve("model.onnx")),
+        compact);
   }
 
   private static long bytes(Path folder) throws IOException {
@@ -67,40 +76,41 @@ record QuickstartReport(
   String table() {
     QuickstartMetrics m = metrics;
     return String.format(
-        Locale.ROOT,
-        """
-        test accuracy
-          frozen encoder, linear classifier    %6.2f %%
-          adapted (LoRA beside the weights)    %6.2f %%
-          merged (LoRA in the weights)         %6.2f %%
-          exported (model.onnx, ONNX Runtime)  %6.2f %%
-        largest logit difference
-          adapted to merged                    %8.1e
-          merged to exported                   %8.1e
-          adapted to exported                  %8.1e
-        parameters
-          trainable                            %,10d (%.2f %%)
-          total                                %,10d
-        seconds
-          training                             %10.1f
-          all                                  %10.1f
-        file sizes
-          adapter                              %10.1f KB
-          model.onnx                           %10.1f MB
-        """,
-        100 * m.baselineAccuracy(),
-        100 * m.adaptedAccuracy(),
-        100 * m.mergedAccuracy(),
-        100 * m.exportedAccuracy(),
-        m.mergeMaxLogitDifference(),
-        m.exportMaxLogitDifference(),
-        adaptedToExported,
-        m.trainableParameters(),
-        100.0 * m.trainableParameters() / m.totalParameters(),
-        m.totalParameters(),
-        m.trainSeconds(),
-        m.totalSeconds(),
-        adapterBytes / 1e3,
-        modelBytes / 1e6);
+            Locale.ROOT,
+            """
+            test accuracy
+              frozen encoder, linear classifier    %6.2f %%
+              adapted (LoRA beside the weights)    %6.2f %%
+              merged (LoRA in the weights)         %6.2f %%
+              exported (model.onnx, ONNX Runtime)  %6.2f %%
+            largest logit difference
+              adapted to merged                    %8.1e
+              merged to exported                   %8.1e
+              adapted to exported                  %8.1e
+            parameters
+              trainable                            %,10d (%.2f %%)
+              total                                %,10d
+            seconds
+              training                             %10.1f
+              all                                  %10.1f
+            file sizes
+              adapter                              %10.1f KB
+              model.onnx                           %10.1f MB
+            """,
+            100 * m.baselineAccuracy(),
+            100 * m.adaptedAccuracy(),
+            100 * m.mergedAccuracy(),
+            100 * m.exportedAccuracy(),
+            m.mergeMaxLogitDifference(),
+            m.exportMaxLogitDifference(),
+            adaptedToExported,
+            m.trainableParameters(),
+            100.0 * m.trainableParameters() / m.totalParameters(),
+            m.totalParameters(),
+            m.trainSeconds(),
+            m.totalSeconds(),
+            adapterBytes / 1e3,
+            modelBytes / 1e6)
+        + (compact == null ? "" : "\n" + compact.text());
   }
 }
