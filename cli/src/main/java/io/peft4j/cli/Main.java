@@ -28,6 +28,7 @@ import picocli.CommandLine.Spec;
       EvaluateCommand.class,
       PredictCommand.class,
       MergeCommand.class,
+      PruneCommand.class,
       ExportCommand.class,
       CompareCommand.class
     })

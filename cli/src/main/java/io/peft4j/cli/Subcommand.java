@@ -4,10 +4,12 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.peft4j.PeftException;
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -56,6 +58,11 @@ public abstract class Subcommand implements Callable<Integer> {
   /** Whether somebody looks on who would like to see progress. */
   protected final boolean interactive() {
     return !json && Boolean.getBoolean("peft4j.terminal"); // set by the script
+  }
+
+  /** The options that were given. */
+  protected final List<OptionSpec> given() {
+    return spec.commandLine().getParseResult().matchedOptions();
   }
 
   /** An error in the arguments alone. */

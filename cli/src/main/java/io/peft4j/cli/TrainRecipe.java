@@ -11,9 +11,7 @@ import io.peft4j.adapter.MethodRecipe;
 import io.peft4j.adapter.MethodRecipes;
 import io.peft4j.adapters.lora.Lora;
 import io.peft4j.data.DataFiles;
-import io.peft4j.task.Pooling;
 import io.peft4j.train.Recipe;
-import io.peft4j.train.Schedule;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -101,10 +99,10 @@ record TrainRecipe(
               keys.text("data.text", "text"),
               second.isEmpty() ? null : second,
               keys.text("data.label", "label")),
-          training(keys),
+          training(keys, Recipe.standard()),
           stateSteps(keys));
     } catch (RecipeException e) {
-      throw placed(keys, e);
+      throw placed(keys, KEYS, e);
     }
   }
 
@@ -116,12 +114,12 @@ record TrainRecipe(
   static void check(List<String> settings) {
     RecipeKeys keys = RecipeKeys.of(KEYS, settings);
     List<Consumer<RecipeKeys>> parts =
-        List.of(TrainRecipe::method, TrainRecipe::training, TrainRecipe::stateSteps);
+        List.of(TrainRecipe::method, k -> training(k, Recipe.standard()), TrainRecipe::stateSteps);
     for (Consumer<RecipeKeys> part : parts) {
       try {
         part.accept(keys);
       } catch (RecipeException e) {
-        RecipeException placed = placed(keys, e);
+        RecipeException placed = placed(keys, KEYS, e);
         if (RecipeKeys.isSetting(String.valueOf(placed.getMessage()))) {
           throw placed; // what else is wrong, the recipe may put right
         }
@@ -138,7 +136,7 @@ record TrainRecipe(
   }
 
   /** Names the place of the field that a record's constructor refused. */
-  private static RecipeException placed(RecipeKeys keys, RecipeException e) {
+  static RecipeException placed(RecipeKeys keys, List<String> known, RecipeException e) {
     String message = String.valueOf(e.getMessage());
     if (keys.isPlaced(message)) {
       return e;
@@ -146,7 +144,7 @@ record TrainRecipe(
     String field = Splitter.on(CharMatcher.anyOf(" :")).split(message).iterator().next();
     String name = CaseFormat.LOWER_CAMEL.to(CaseFormat.LOWER_UNDERSCORE, field);
     String key =
-        KEYS.stream()
+        known.stream()
             .filter(
                 k -> k.equals(field) || k.endsWith("." + name) || k.replace('.', '_').equals(name))
             .findFirst()
@@ -176,22 +174,26 @@ record TrainRecipe(
     }
   }
 
-  private static Recipe training(RecipeKeys keys) {
-    Recipe standard = Recipe.standard();
+  /**
+   * The section {@code training}.
+   *
+   * @param standard what holds where the recipe says nothing
+   */
+  static Recipe training(RecipeKeys keys, Recipe standard) {
     int warmupSteps = keys.whole("training.warmup_steps", 0);
     return new Recipe(
         keys.whole("training.epochs", standard.epochs()),
         keys.whole("training.batch_size", standard.batchSize()),
         keys.number("training.learning_rate", standard.learningRate()),
         keys.number("training.weight_decay", standard.weightDecay()),
-        keys.choice("training.schedule", Schedule.LINEAR),
+        keys.choice("training.schedule", standard.schedule()),
         keys.number("training.warmup_ratio", warmupSteps > 0 ? 0 : standard.warmupRatio()),
         warmupSteps,
         keys.whole("training.patience", standard.patience()),
         keys.number("training.clip_norm", standard.clipNorm()),
-        keys.flag("training.shuffle", true),
+        keys.flag("training.shuffle", standard.shuffle()),
         keys.whole("training.max_length", standard.maxLength()),
-        keys.choice("head.pooling", Pooling.MEAN),
+        keys.choice("head.pooling", standard.pooling()),
         keys.number("head.dropout", standard.headDropout()),
         keys.whole("training.seed", standard.seed()));
   }

@@ -47,7 +47,8 @@ final class Blocks {
       case HEADS -> sites(blocks).attentions().forEach(blocks::heads);
       case CHANNELS -> blocks.graph().nodes().forEach(blocks::channels);
       case WIDTH -> blocks.width();
-      case LAYERS -> throw new IllegalArgumentException("layers are no units of one axis");
+      case LAYERS, VOCABULARY ->
+          throw new IllegalArgumentException(structure.label() + " are found elsewhere");
     }
     if (blocks.found.isEmpty()) {
       throw new UnsupportedModelException(

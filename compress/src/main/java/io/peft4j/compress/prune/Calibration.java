@@ -4,6 +4,7 @@ import io.peft4j.data.BatchSource;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.Objective;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -31,6 +32,18 @@ record Calibration(BatchSource rows, Objective objective, String logits, int bat
     Map<String, Tensor> inputs = new LinkedHashMap<>(batch);
     inputs.keySet().retainAll(graph.requiredInputs());
     return inputs;
+  }
+
+  /** The row of middle length, as a batch, without what only the loss takes. */
+  static Map<String, Tensor> middle(Graph graph, BatchSource rows) {
+    int row =
+        IntStream.range(0, rows.size())
+            .boxed()
+            .sorted(Comparator.comparingInt(rows::length))
+            .skip(rows.size() / 2)
+            .findFirst()
+            .orElseThrow();
+    return inputs(graph, rows.batch(new int[] {row}));
   }
 
   /** The same rows in batches of another size. */

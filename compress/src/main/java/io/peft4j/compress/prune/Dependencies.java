@@ -29,12 +29,26 @@ final class Dependencies {
   private final Graph graph;
   private final GraphView view;
   private final ValueShapes shapes;
+  private final boolean renumbers;
   private final Map<Node, Ties> ties = new HashMap<>();
 
   Dependencies(Graph graph, ValueShapes shapes) {
+    this(graph, shapes, false);
+  }
+
+  private Dependencies(Graph graph, ValueShapes shapes, boolean renumbers) {
     this.graph = graph;
     this.shapes = shapes;
+    this.renumbers = renumbers;
     view = new GraphView(graph);
+  }
+
+  /**
+   * Those of a graph whose ids get other numbers when rows of tables go, and whose scores of ids go
+   * with them.
+   */
+  static Dependencies renumbering(Graph graph, ValueShapes shapes) {
+    return new Dependencies(graph, shapes, true);
   }
 
   Graph graph() {
@@ -50,7 +64,14 @@ final class Dependencies {
   }
 
   Ties ties(Node node) {
-    return ties.computeIfAbsent(node, n -> NodeTies.of(view, shapes, n));
+    return ties.computeIfAbsent(
+        node,
+        n -> {
+          Ties found = NodeTies.of(view, shapes, n);
+          return renumbers && n.is("Gather") && n.intAttribute("axis", 0) == 0
+              ? found.absorbing(new Axis(n.requiredInput(0), 0))
+              : found;
+        });
   }
 
   /**
@@ -157,7 +178,7 @@ final class Dependencies {
       boolean scores = graph.outputs().stream().anyMatch(v -> v.name().equals(PooledHead.LOGITS));
       for (Value output : graph.outputs()) {
         // Beside the scores of a model, what else it gives only looks on.
-        if (!scores || output.name().equals(PooledHead.LOGITS)) {
+        if (!renumbers && (!scores || output.name().equals(PooledHead.LOGITS))) {
           requireUntouched(output, "output");
         }
       }

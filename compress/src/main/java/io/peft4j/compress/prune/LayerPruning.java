@@ -99,6 +99,16 @@ public final class LayerPruning {
     return shorter;
   }
 
+  /** The values of the residual stream: before each layer, and behind the last. */
+  static List<String> stream(Graph graph) {
+    LayerPruning layers = new LayerPruning(graph);
+    int count = layers.attentions.size();
+    List<String> stream = new ArrayList<>();
+    IntStream.range(0, count).mapToObj(layers::entry).forEach(stream::add);
+    stream.add(layers.end(count - 1));
+    return stream;
+  }
+
   /** The residual stream where it enters a layer: what attention's result is added to. */
   private String entry(int layer) {
     AttentionSite site = attentions.get(layer);

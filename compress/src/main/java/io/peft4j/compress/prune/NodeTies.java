@@ -115,7 +115,8 @@ final class NodeTies {
       case "LayerNormalization", "RMSNormalization" -> layerNorm();
       case "Softmax", "LogSoftmax" -> allBut(Math.toIntExact(node.intAttribute("axis", -1)));
       case "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2" -> reduce();
-      case "Reshape", "Flatten", "Squeeze", "Unsqueeze" -> reshape();
+      case "Reshape", "Flatten", "Squeeze", "Unsqueeze" ->
+          ties.addAll(ReshapeTies.of(shapes, node.requiredInput(0), node.output()));
       case "Transpose" -> transpose();
       case "Concat" -> concat();
       case "Split" -> split();
@@ -279,62 +280,6 @@ final class NodeTies {
   private long @Nullable [] longs(@Nullable String input, long @Nullable [] attribute) {
     Tensor constant = view.constant(input);
     return constant == null ? attribute : constant.toLongs();
-  }
-
-  /**
-   * Elements keep their order, so that the axes of both sides fall into runs of equal size; one
-   * axis on one side of a run is split into, or made of, those on the other.
-   */
-  private void reshape() {
-    String in = node.requiredInput(0);
-    String out = node.output();
-    int i = 0;
-    int o = 0;
-    while (i < shapes.rank(in) && o < shapes.rank(out)) {
-      List<Integer> left = new ArrayList<>(List.of(i));
-      List<Integer> right = new ArrayList<>(List.of(o));
-      long sizeIn = shapes.size(in, i++);
-      long sizeOut = shapes.size(out, o++);
-      while (sizeIn != sizeOut) {
-        if (sizeIn < sizeOut) {
-          left.add(i);
-          sizeIn *= shapes.size(in, i++);
-        } else {
-          right.add(o);
-          sizeOut *= shapes.size(out, o++);
-        }
-      }
-      run(in, wide(in, left), out, wide(out, right));
-    }
-  }
-
-  /** Axes of one entry hold nothing that could be told apart. */
-  private List<Integer> wide(String value, List<Integer> axes) {
-    return axes.stream().filter(axis -> shapes.size(value, axis) > 1).toList();
-  }
-
-  private void run(String in, List<Integer> left, String out, List<Integer> right) {
-    if (left.size() == 1) {
-      coordinates(in, left.get(0), out, right);
-    } else if (right.size() == 1) {
-      coordinates(out, right.get(0), in, left);
-    }
-  }
-
-  private void coordinates(String flat, int axis, String parts, List<Integer> axes) {
-    int size = shapes.size(flat, axis);
-    int inner = size;
-    for (int part : axes) {
-      int width = shapes.size(parts, part);
-      inner /= width;
-      int step = inner;
-      tie(
-          flat,
-          axis,
-          parts,
-          part,
-          axes.size() == 1 ? null : IntStream.range(0, size).map(i -> i / step % width).toArray());
-    }
   }
 
   private void transpose() {

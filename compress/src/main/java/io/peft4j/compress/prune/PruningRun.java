@@ -1,13 +1,13 @@
 package io.peft4j.compress.prune;
 
+import static java.util.Objects.requireNonNull;
+
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.engine.ProbeInputs;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
-import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,43 +39,52 @@ final class PruningRun {
     sizedBy =
         calibration.rows().size() == 0
             ? ProbeInputs.of(model.graph())
-            : Calibration.inputs(model.graph(), calibration.rows().batch(new int[] {middle()}));
-  }
-
-  /** The row of middle length, which sizes are counted on. */
-  private int middle() {
-    List<Integer> rows = new ArrayList<>();
-    for (int row = 0; row < calibration.rows().size(); row++) {
-      rows.add(row);
-    }
-    rows.sort(Comparator.comparingInt(calibration.rows()::length));
-    return rows.get(rows.size() / 2);
+            : Calibration.middle(model.graph(), calibration.rows());
   }
 
   PrunedModel run() {
     PretrainedModel model = original;
-    ModelSize before = size(model.graph());
+    ModelSize before = ModelSize.of(model.graph(), sizedBy);
     double difference = 0;
     for (int step = 1; step <= pruning.steps(); step++) {
-      Graph graph = model.graph();
+      double progress = step / (double) pruning.steps();
+      Graph graph = withoutLayers(model.graph(), progress);
       Dependencies dependencies = new Dependencies(graph, ValueShapes.of(graph, sizedBy));
-      Removal removal = choose(dependencies, step / (double) pruning.steps(), before);
+      Removal removal = choose(dependencies, progress, before);
       if (removal.count() > 0) {
         Removal.Outcome outcome = removal.apply(dependencies);
         difference = Math.max(difference, outcome.maskedDifference());
         note(removal);
-        PretrainedModel cut = new PretrainedModel(model.checkpoint().withGraph(outcome.graph()));
+        graph = outcome.graph();
+      }
+      if (!graph.equals(model.graph())) {
+        PretrainedModel cut = new PretrainedModel(model.checkpoint().withGraph(graph));
         model = training.after(original, cut);
       }
     }
     return new PrunedModel(
-        model, List.copyOf(kept.values()), before, size(model.graph()), difference);
+        model,
+        List.copyOf(kept.values()),
+        before,
+        ModelSize.of(model.graph(), sizedBy),
+        difference);
   }
 
-  private ModelSize size(Graph graph) {
-    long macs = MacCount.of(graph, ValueShapes.of(graph, sizedBy));
-    long bytes = graph.initializers().values().stream().mapToLong(Tensor::byteSize).sum();
-    return new ModelSize(graph.parameterCount(), 2 * macs, bytes);
+  private Graph withoutLayers(Graph graph, double progress) {
+    if (!pruning.structures().contains(Structure.LAYERS)
+        || !(pruning.target() instanceof Target.Share share)) {
+      return graph;
+    }
+    int now = LayerPruning.count(graph);
+    String key = Structure.LAYERS.label();
+    PrunedModel.Kept first =
+        kept.computeIfAbsent(key, k -> new PrunedModel.Kept(Structure.LAYERS, k, now, now));
+    int left = (int) Math.max(1, Math.round(first.before() * (1 - share.removed() * progress)));
+    kept.put(key, new PrunedModel.Kept(Structure.LAYERS, key, first.before(), left));
+    return left == now
+        ? graph
+        : LayerPruning.keep(
+            graph, LayerRanking.best(graph, left, pruning.importance(), calibration));
   }
 
   private void note(Removal removal) {
@@ -100,6 +109,9 @@ final class PruningRun {
   private Removal choose(Dependencies dependencies, double progress, ModelSize before) {
     Map<Structure, List<Block>> found = new LinkedHashMap<>();
     for (Structure structure : pruning.structures()) {
+      if (structure == Structure.LAYERS) {
+        continue;
+      }
       List<Block> blocks = Blocks.of(dependencies, structure);
       found.put(structure, blocks);
       blocks.forEach(
@@ -107,7 +119,17 @@ final class PruningRun {
               kept.putIfAbsent(
                   key(b), new PrunedModel.Kept(structure, b.path(), b.units(), b.units())));
     }
+    kept.entrySet()
+        .removeIf(
+            e ->
+                e.getValue().structure() != Structure.LAYERS
+                    && found.values().stream()
+                        .flatMap(List::stream)
+                        .noneMatch(block -> key(block).equals(e.getKey())));
     List<Block> all = found.values().stream().flatMap(List::stream).toList();
+    if (all.isEmpty()) {
+      return new Removal(Map.of());
+    }
     Map<Block, double[]> scores =
         UnitScores.of(dependencies, all, pruning.importance(), calibration);
     Target target = pruning.target();
@@ -147,17 +169,24 @@ final class PruningRun {
         (structure, blocks) -> {
           Map<Block, double[]> own = new LinkedHashMap<>();
           blocks.forEach(block -> own.put(block, scores.getOrDefault(block, new double[0])));
-          Ranking ranking = ranking(own, block -> 1);
-          int now = blocks.stream().mapToInt(Block::units).sum();
-          int first =
-              kept.values().stream()
-                  .filter(k -> k.structure() == structure)
-                  .mapToInt(PrunedModel.Kept::before)
-                  .sum();
-          int count = Math.max(0, now - (int) Math.round(first * (1 - removed)));
-          units.putAll(ranking.first(Math.min(count, ranking.size())).units());
+          if (pruning.even()) {
+            own.forEach(
+                (block, values) ->
+                    units.putAll(share(Map.of(block, values), List.of(block), removed).units()));
+          } else {
+            units.putAll(share(own, blocks, removed).units());
+          }
         });
     return new Removal(units);
+  }
+
+  /** So many of some blocks' units that a share of those before the first step is gone. */
+  private Removal share(Map<Block, double[]> scores, List<Block> blocks, double removed) {
+    Ranking ranking = ranking(scores, block -> 1);
+    int now = blocks.stream().mapToInt(Block::units).sum();
+    int first = blocks.stream().mapToInt(b -> requireNonNull(kept.get(key(b))).before()).sum();
+    int count = Math.max(0, now - (int) Math.round(first * (1 - removed)));
+    return ranking.first(Math.min(count, ranking.size()));
   }
 
   /** The fewest units without which a count is at most a goal. */

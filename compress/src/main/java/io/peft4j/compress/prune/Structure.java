@@ -13,7 +13,12 @@ public enum Structure {
   /** Entries of the residual stream, the same ones in every layer. */
   WIDTH,
   /** Whole layers: attention and feed-forward block with their norms. */
-  LAYERS;
+  LAYERS,
+  /**
+   * Rows of the vocabulary that a user's texts never need; {@link VocabularyPruning} takes them
+   * out, since the tokenizer changes with them.
+   */
+  VOCABULARY;
 
   /** The name in lower case. */
   public String label() {

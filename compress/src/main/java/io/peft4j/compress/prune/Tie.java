@@ -1,5 +1,6 @@
 package io.peft4j.compress.prune;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -28,6 +29,13 @@ record Tie(Axis from, Axis to, int @Nullable [] map) {
     Ties {
       ties = List.copyOf(ties);
       absorbed = Set.copyOf(absorbed);
+    }
+
+    /** The same with one more axis that may lose entries by itself. */
+    Ties absorbing(Axis axis) {
+      Set<Axis> more = new HashSet<>(absorbed);
+      more.add(axis);
+      return new Ties(ties, more);
     }
   }
 }
