@@ -2,6 +2,7 @@ package io.peft4j.engine.torch;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.JniUtils;
 import io.peft4j.PeftException;
@@ -18,6 +19,8 @@ import java.util.Set;
  * of a graph.
  */
 public final class TorchParameters implements AutoCloseable {
+  private static final NDIndex ALL = new NDIndex("...");
+
   private final NDManager manager;
   private final Map<String, NDArray> arrays = new LinkedHashMap<>();
 
@@ -69,7 +72,7 @@ public final class TorchParameters implements AutoCloseable {
     NDArray array = array(name);
     try (NDArray source = TorchTensors.copy(manager, value)) {
       array.setRequiresGradient(false);
-      source.copyTo(array);
+      array.set(ALL, source); // copyTo makes torch warn on standard error
       array.setRequiresGradient(true);
     }
   }
