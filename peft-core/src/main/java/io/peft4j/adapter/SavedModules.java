@@ -44,7 +44,15 @@ public final class SavedModules {
     return tensors;
   }
 
-  private static void add(
+  /**
+   * Lets one weight train, in float32.
+   *
+   * @param initializer null for one that the module does not have
+   * @param path of its module
+   * @param parameter its name within it
+   * @param transposed whether files hold it with its axes the other way round
+   */
+  public static void add(
       GraphEditor editor,
       List<AdapterTensor> tensors,
       @Nullable String initializer,

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * paths. Names and expressions follow PEFT's rules.
  */
 public sealed interface Targets
-    permits Targets.ByRole, Targets.ByName, Targets.ByExpression, RestrictedTargets {
+    permits Targets.ByRole, Targets.Norms, Targets.ByName, Targets.ByExpression, RestrictedTargets {
   /**
    * The sites that are meant, in the model's order.
    *
@@ -46,6 +46,11 @@ public sealed interface Targets
     return new ByRole("all-linear", new AllLinear());
   }
 
+  /** Every norm. */
+  static Targets norms() {
+    return new Norms();
+  }
+
   /** Modules whose path is one of these names or ends in a dot and one. */
   static Targets named(List<String> names) {
     return new ByName(names);
@@ -58,13 +63,14 @@ public sealed interface Targets
 
   /**
    * Targets as a user writes them: {@code feed-forward}, {@code attention}, {@code all-linear},
-   * names separated by commas, or a regular expression.
+   * {@code norms}, names separated by commas, or a regular expression.
    */
   static Targets parse(String text) {
     return switch (text) {
       case "feed-forward" -> feedForward();
       case "attention" -> attention();
       case "all-linear" -> allLinear();
+      case "norms" -> norms();
       default ->
           text.matches("[\\w.,\\- ]+") ? named(List.of(text.split("\\s*,\\s*"))) : matching(text);
     };
@@ -88,6 +94,33 @@ public sealed interface Targets
     boolean free =
         excluded == null && saved.isEmpty() && layers.isEmpty() && layersPattern.isEmpty();
     return free ? targets : new RestrictedTargets(targets, excluded, saved, layers, layersPattern);
+  }
+
+  /** Whether a linear layer is meant, without regard to the others. */
+  default boolean includes(LinearSite site) {
+    if (this instanceof ByRole role) {
+      return role.test().test(site);
+    }
+    if (this instanceof ByName byName) {
+      return byName.names().stream().anyMatch(name -> ByName.matches(site.path(), name));
+    }
+    return this instanceof ByExpression expression && site.path().matches(expression.expression());
+  }
+
+  /** Every norm of a model. */
+  record Norms() implements Targets {
+    @Override
+    public Object plain() {
+      return "norms";
+    }
+
+    @Override
+    public List<Site> select(Sites sites) {
+      if (sites.norms().isEmpty()) {
+        throw new PeftException("target 'norms' matches nothing: this model has no norm");
+      }
+      return List.copyOf(sites.norms());
+    }
   }
 
   /** By what linear layers do in their blocks. */

@@ -41,6 +41,10 @@ public final class AdaptedLinear {
     return site.path();
   }
 
+  public LinearSite site() {
+    return site;
+  }
+
   public int in() {
     return Math.toIntExact(site.inFeatures());
   }
@@ -91,6 +95,12 @@ public final class AdaptedLinear {
    */
   public Tensor weightValues() {
     return values(site.weight());
+  }
+
+  /** The elements of W [out, in], row by row. */
+  public float[] outFirstValues() {
+    Tensor values = weightValues();
+    return (site.inFirst() ? values.transposed(1, 0) : values).toFloats();
   }
 
   public boolean inFirst() {
@@ -162,6 +172,11 @@ public final class AdaptedLinear {
   /** Stores a shared tensor under this module too, as some of PEFT's methods do. */
   public void storeToo(Expression shared, String name) {
     tensors.add(new AdapterTensor(shared.value(), site.path(), name));
+  }
+
+  /** Zeros that are made when the graph runs, so that they take no room in it. */
+  public Expression zeros(long... shape) {
+    return constant("zero", Tensor.scalar(0f)).expanded(shape);
   }
 
   /** Start values, uniform from -bound to bound. */

@@ -150,7 +150,7 @@ public final class Expression {
 
   /** The entries of an axis that a whole-number value of any shape names. */
   public Expression gathered(int axis, Expression indices) {
-    return op("Gather", Map.of("axis", Attribute.of((long) axis)), indices);
+    return op("Gather", Map.of("axis", Attribute.of((long) axis)), indices.cast(DType.INT64));
   }
 
   /** The entries of an axis that are named. */
@@ -166,7 +166,7 @@ public final class Expression {
    * @param updates [n]
    */
   public Expression scattered(Expression indices, Expression updates) {
-    return op("ScatterND", indices, updates);
+    return op("ScatterND", indices.cast(DType.INT64), updates);
   }
 
   public Expression concat(int axis, Expression... others) {
@@ -192,6 +192,24 @@ public final class Expression {
 
   public Expression softmax(int axis) {
     return op("Softmax", Map.of("axis", Attribute.of((long) axis)));
+  }
+
+  /**
+   * The largest entries of the last axis, in falling order.
+   *
+   * @param values [..., count]
+   * @param indices int64 [..., count]
+   */
+  public record Largest(Expression values, Expression indices) {}
+
+  /** The largest entries of the last axis. */
+  public Largest largest(int count) {
+    return graph.largest(this, count);
+  }
+
+  /** 1 / x. */
+  public Expression inverted() {
+    return op("Reciprocal");
   }
 
   /** The inverse of each matrix of the last two axes. */

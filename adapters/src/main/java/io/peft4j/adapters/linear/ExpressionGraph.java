@@ -42,6 +42,20 @@ final class ExpressionGraph {
     return of(output);
   }
 
+  Expression.Largest largest(Expression source, int count) {
+    String values = editor.freshName(name("TopK") + "_output_0");
+    String indices = editor.freshName(name("TopK") + "_output_1");
+    String k = constant("topk", Tensor.vector(count)).value();
+    editor.add(
+        Node.of(
+            name("TopK"),
+            "TopK",
+            List.of(source.value(), k),
+            List.of(values, indices),
+            Map.of("axis", Attribute.of(-1L))));
+    return new Expression.Largest(of(values), of(indices));
+  }
+
   Expression detached(Expression source) {
     String output = editor.freshName(name("Identity") + "_output_0");
     editor.add(

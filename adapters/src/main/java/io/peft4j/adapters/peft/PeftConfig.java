@@ -240,7 +240,7 @@ public class PeftConfig implements MethodSettings {
   /**
    * Refuses a field that is set to something that is not supported.
    *
-   * @param harmless values that change nothing, beside null, false and empty ones
+   * @param harmless values that change nothing, beside null, false, zero and empty ones
    * @throws UnsupportedModelException naming file, field and value
    */
   public void refuse(String key, String... harmless) {
@@ -248,6 +248,7 @@ public class PeftConfig implements MethodSettings {
     boolean unset =
         value == null
             || (value.isBoolean() && !value.booleanValue())
+            || (value.isNumber() && value.doubleValue() == 0)
             || (value.isContainerNode() && value.isEmpty())
             || (value.isTextual() && List.of(harmless).contains(value.textValue()));
     if (!unset) {

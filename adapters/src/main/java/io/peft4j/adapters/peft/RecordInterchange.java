@@ -125,7 +125,8 @@ public abstract class RecordInterchange<T extends Record & AdapterMethod>
   }
 
   private Object targetModules(AttachedAdapter adapter, Object plain) {
-    boolean role = plain instanceof String text && Targets.parse(text) instanceof Targets.ByRole;
-    return role ? adapter.targets() : plain;
+    Targets meant = plain instanceof String text ? Targets.parse(text) : Targets.norms();
+    boolean ours = meant instanceof Targets.ByRole || meant instanceof Targets.Norms;
+    return ours && plain instanceof String ? adapter.targets() : plain;
   }
 }

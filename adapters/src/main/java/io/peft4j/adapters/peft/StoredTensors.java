@@ -60,6 +60,9 @@ final class StoredTensors {
               .formatted(
                   file, key, Arrays.toString(tensor.shape()), Arrays.toString(shaped.shape())));
     }
+    if (!expected.dtype().isFloat()) {
+      return wholeNumbers(file, key, tensor, expected);
+    }
     if (!tensor.dtype().isFloat()) {
       throw new CheckpointFormatException(
           "%s: tensor '%s' is of type %s; adapters are floating point, save it again"
@@ -74,5 +77,15 @@ final class StoredTensors {
     }
     Tensor wide = tensor.cast(DType.FLOAT32);
     return place.transposed() ? wide.transposed(1, 0) : wide;
+  }
+
+  /** Indices, which are kept in the type that they are stored in. */
+  private static Tensor wholeNumbers(Path file, String key, Tensor tensor, Tensor expected) {
+    if (tensor.dtype() != expected.dtype()) {
+      throw new CheckpointFormatException(
+          "%s: tensor '%s' is of type %s, but holds whole numbers of type %s; save it again"
+              .formatted(file, key, tensor.dtype().label(), expected.dtype().label()));
+    }
+    return tensor;
   }
 }

@@ -20,12 +20,32 @@ final class ReductionLowerings {
           .put("ReduceSumSquare", c -> reduce(c, "torch.sum(torch.pow(%s, 2), %s, %s)"))
           .put("ArgMax", c -> arg(c, "torch.argmax"))
           .put("ArgMin", c -> arg(c, "torch.argmin"))
+          .put("TopK", ReductionLowerings::topK)
           .put("CumSum", ReductionLowerings::cumulate)
           .put("Softmax", c -> soft(c, "torch.softmax"))
           .put("LogSoftmax", c -> soft(c, "torch.log_softmax"))
           .build();
 
   private ReductionLowerings() {}
+
+  private static void topK(LoweringContext c) {
+    Operand x = c.in(0);
+    int axis = c.axis("axis", -1, x.rank());
+    IntExpr count = c.ints(1).get(0);
+    String both =
+        c.assign(
+            "torch.topk(%s, %s, %d, %s, %s)"
+                .formatted(
+                    c.tensor(x),
+                    count,
+                    axis,
+                    c.node.intAttribute("largest", 1) == 1 ? "True" : "False",
+                    c.node.intAttribute("sorted", 1) == 1 ? "True" : "False"));
+    List<IntExpr> shape = new ArrayList<>(x.shape());
+    shape.set(axis, count);
+    c.set(0, Operand.variable(x.dtype(), shape, c.assign(both + "[0]")));
+    c.set(1, Operand.variable(DType.INT64, shape, c.assign(both + "[1]")));
+  }
 
   private static void reduce(LoweringContext c, String pattern) {
     Operand x = c.in(0);

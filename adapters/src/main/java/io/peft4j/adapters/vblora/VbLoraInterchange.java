@@ -1,0 +1,26 @@
+package io.peft4j.adapters.vblora;
+
+import io.peft4j.adapters.peft.RecordInterchange;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** VB-LoRA in recipes, and as PEFT's configuration says it. */
+public final class VbLoraInterchange extends RecordInterchange<VbLora> {
+  /** For ServiceLoader. */
+  public VbLoraInterchange() {
+    super(
+        "VBLORA", VbLora.rank(4), VbLora.rank(4), Map.of("rank", "r", "dropout", "vblora_dropout"));
+  }
+
+  /** Only a file can hold an adapter whose logits are gone. */
+  @Override
+  public List<String> keys() {
+    return super.keys().stream().filter(key -> !key.equals("save_only_topk_weights")).toList();
+  }
+
+  @Override
+  protected Map<String, @Nullable Object> furtherFields() {
+    return Map.of("fan_in_fan_out", false);
+  }
+}
