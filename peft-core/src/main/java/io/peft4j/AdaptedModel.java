@@ -11,7 +11,6 @@ import io.peft4j.format.AdapterFormat.StoredAdapter;
 import io.peft4j.format.AdapterFormat.StoredHead;
 import io.peft4j.format.Checkpoint;
 import io.peft4j.format.Formats;
-import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
@@ -102,10 +101,7 @@ public final class AdaptedModel {
 
   /** Merges, with the tolerance that suits the weights' types: 1e-4, or 2e-2 for 16-bit weights. */
   public MergedModel merge() {
-    boolean narrow =
-        base.graph().initializers().values().stream()
-            .anyMatch(t -> t.dtype() == DType.FLOAT16 || t.dtype() == DType.BFLOAT16);
-    return merge(narrow ? 2e-2 : 1e-4);
+    return merge(OutputDifference.tolerance(base.graph()));
   }
 
   /**

@@ -1,11 +1,21 @@
 package io.peft4j.engine;
 
+import io.peft4j.graph.DType;
+import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import java.util.Map;
 
 /** The largest difference between the outputs of two programs. */
 public final class OutputDifference {
   private OutputDifference() {}
+
+  /** What rounding explains: 1e-4, or 2e-2 for 16-bit weights. */
+  public static double tolerance(Graph graph) {
+    boolean narrow =
+        graph.initializers().values().stream()
+            .anyMatch(t -> t.dtype() == DType.FLOAT16 || t.dtype() == DType.BFLOAT16);
+    return narrow ? 2e-2 : 1e-4;
+  }
 
   /**
    * The largest absolute difference over the floating-point outputs that both have; NaN if one is
