@@ -2,6 +2,7 @@ package io.peft4j.train;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import com.google.common.collect.Sets;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.engine.torch.TorchParameters;
 import io.peft4j.engine.torch.TorchTensors;
@@ -37,6 +38,11 @@ public final class AdamW implements AutoCloseable {
   public record Group(Set<String> names, double rateFactor, double weightDecay) {
     public Group {
       names = Set.copyOf(names);
+    }
+
+    /** The group without what is not among these names. */
+    Group within(Set<String> all) {
+      return new Group(Sets.intersection(names, all), rateFactor, weightDecay);
     }
   }
 
@@ -171,7 +177,7 @@ public final class AdamW implements AutoCloseable {
 
   /** Goes on from what was noted before. */
   void restore(State state) {
-    for (String name : parameters.names()) {
+    for (String name : groups.stream().flatMap(g -> g.names().stream()).toList()) {
       Tensor first = state.moments().get(State.FIRST + name);
       Tensor second = state.moments().get(State.SECOND + name);
       Integer steps = state.steps().get(name);

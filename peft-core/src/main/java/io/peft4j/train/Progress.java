@@ -28,11 +28,20 @@ record Progress(int step, double lossSum, List<TrainingResult.Epoch> epochs, int
 
   /** After the last step of an epoch. */
   Progress finished(double meanLoss, @Nullable Metrics validation) {
-    List<TrainingResult.Epoch> all = new ArrayList<>(epochs);
-    all.add(new TrainingResult.Epoch(meanLoss, validation));
     Metrics before = epochs.isEmpty() ? null : epochs.get(bestEpoch).validation();
     boolean better =
         before == null || validation == null || validation.accuracy() > before.accuracy();
-    return new Progress(step, 0, all, better ? epochs.size() : bestEpoch);
+    return with(meanLoss, validation, better);
+  }
+
+  /** As {@link #finished}, where no epoch before this one counts. */
+  Progress restarted(double meanLoss, @Nullable Metrics validation) {
+    return with(meanLoss, validation, true);
+  }
+
+  private Progress with(double meanLoss, @Nullable Metrics validation, boolean best) {
+    List<TrainingResult.Epoch> all = new ArrayList<>(epochs);
+    all.add(new TrainingResult.Epoch(meanLoss, validation));
+    return new Progress(step, 0, all, best ? epochs.size() : bestEpoch);
   }
 }

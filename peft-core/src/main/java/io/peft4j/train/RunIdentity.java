@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param model a hash of the graph and of every weight that does not train
  * @param output the name of the output that the loss judges
+ * @param rule the name of the adapter's {@link StepRule}
  * @param trainingData a hash of the lengths and labels of the rows
  * @param validationData likewise; null if nothing is validated
  */
@@ -22,6 +23,7 @@ record RunIdentity(
     String model,
     String output,
     String objective,
+    String rule,
     String trainingData,
     @Nullable String validationData) {
 
@@ -30,6 +32,7 @@ record RunIdentity(
       Graph graph,
       String output,
       Objective objective,
+      StepRule rule,
       BatchSource train,
       @Nullable BatchSource validation) {
     return new RunIdentity(
@@ -37,6 +40,7 @@ record RunIdentity(
         hash(graph),
         output,
         objective.name(),
+        rule.name(),
         hash(train),
         validation == null ? null : hash(validation));
   }

@@ -146,13 +146,15 @@ public final class Trainer {
       @Nullable BatchSource validation,
       Objective objective,
       String logits) {
-    try (TrainingLoop loop = new TrainingLoop(model.graph(), logits, objective, recipe, listener)) {
+    StepRule rule = StepRule.of(model);
+    try (TrainingLoop loop =
+        new TrainingLoop(model.graph(), logits, objective, recipe, rule, listener)) {
       TrainingStates states = null;
       if (stateFolder != null) {
         states =
             new TrainingStates(
                 stateFolder,
-                RunIdentity.of(recipe, model.graph(), logits, objective, train, validation));
+                RunIdentity.of(recipe, model.graph(), logits, objective, rule, train, validation));
       }
       if (states != null && resumes) {
         loop.resume(states);

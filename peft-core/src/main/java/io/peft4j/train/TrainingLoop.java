@@ -14,7 +14,10 @@ import io.peft4j.task.Loss;
 import io.peft4j.task.Metrics;
 import io.peft4j.task.Objective;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -27,8 +30,10 @@ final class TrainingLoop implements AutoCloseable {
   private final Recipe recipe;
   private final String logits;
   private final Objective objective;
+  private final StepRule rule;
   private final TrainingListener listener;
   private final TorchParameters parameters;
+  private final Set<String> optimised;
   private final TorchProgram training;
   private final TorchProgram evaluation;
   private final AdamW optimizer;
@@ -37,8 +42,14 @@ final class TrainingLoop implements AutoCloseable {
   private double secondsBefore;
 
   TrainingLoop(
-      Graph graph, String logits, Objective objective, Recipe recipe, TrainingListener listener) {
+      Graph graph,
+      String logits,
+      Objective objective,
+      Recipe recipe,
+      StepRule rule,
+      TrainingListener listener) {
     this.recipe = recipe;
+    this.rule = rule;
     this.logits = logits;
     this.objective = objective;
     this.listener = listener;
@@ -49,8 +60,11 @@ final class TrainingLoop implements AutoCloseable {
     Graph judged = lossAlone(objective.attach(graph, logits));
     training = TorchEngine.compile(judged, CompileOptions.forTraining(), parameters);
     evaluation = TorchEngine.compile(graph, CompileOptions.evaluation(), parameters);
-    optimizer =
-        new AdamW(parameters, AdamW.groups(graph, recipe.weightDecay()), AdamW.Settings.standard());
+    optimised = new LinkedHashSet<>(parameters.names());
+    optimised.removeAll(rule.owned());
+    List<AdamW.Group> groups =
+        AdamW.groups(graph, recipe.weightDecay()).stream().map(g -> g.within(optimised)).toList();
+    optimizer = new AdamW(parameters, groups, AdamW.Settings.standard());
   }
 
   /** Without the other outputs, which would be computed, kept and copied in every step. */
@@ -63,7 +77,7 @@ final class TrainingLoop implements AutoCloseable {
 
   /** Goes on where a training of the same kind stopped. */
   void resume(TrainingStates states) {
-    TrainingState state = states.newest(parameters.values());
+    TrainingState state = states.newest(parameters.values(), optimised);
     progress = state.progress();
     secondsBefore = state.seconds();
     state.values().forEach(parameters::set);
@@ -100,7 +114,7 @@ final class TrainingLoop implements AutoCloseable {
         }
         listener.onStep(step);
       }
-      finishEpoch(epoch, progress.lossSum() / stepsPerEpoch, validation);
+      finishEpoch(epoch, total, validation);
       save(states, start);
     }
     return new Outcome(
@@ -115,10 +129,15 @@ final class TrainingLoop implements AutoCloseable {
     return validation != null && recipe.patience() > 0 && since >= recipe.patience();
   }
 
-  private void finishEpoch(int epoch, double meanLoss, @Nullable BatchSource validation) {
+  private void finishEpoch(int epoch, int total, @Nullable BatchSource validation) {
+    int stepsPerEpoch = total / recipe.epochs();
+    double meanLoss = progress.lossSum() / stepsPerEpoch;
     Metrics metrics = validation == null ? null : evaluate(validation);
     listener.onEpoch(epoch, meanLoss, metrics);
-    progress = progress.finished(meanLoss, metrics);
+    progress =
+        rule.settled(epoch * stepsPerEpoch, total)
+            ? progress.finished(meanLoss, metrics)
+            : progress.restarted(meanLoss, metrics);
     if (progress.bestEpoch() == epoch) {
       best = parameters.values();
     }
@@ -141,7 +160,8 @@ final class TrainingLoop implements AutoCloseable {
     TorchEngine.seed(mixed(recipe.seed(), step));
     Tensor lossTensor = training.backward(batch, Loss.OUTPUT).get(Loss.OUTPUT);
     double loss = lossTensor == null ? Double.NaN : lossTensor.item();
-    double norm = GradientNorm.clip(parameters, recipe.clipNorm());
+    rule.beforeUpdate(parameters, step, total);
+    double norm = GradientNorm.clip(parameters, optimised, recipe.clipNorm());
     if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
       throw new PeftException(
           "the loss is %s and the gradient norm %s at step %d; the model is as it was: lower the learning rate (it is %s) or look for wrong rows"
@@ -150,6 +170,7 @@ final class TrainingLoop implements AutoCloseable {
     double rate =
         recipe.learningRate() * recipe.schedule().factor(step, recipe.warmup(total), total);
     optimizer.step(rate);
+    rule.afterUpdate(parameters, step, total);
     parameters.zeroGradients();
     return new TrainingListener.Step(step, total, epoch, loss, rate, norm);
   }

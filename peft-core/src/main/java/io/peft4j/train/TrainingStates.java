@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.google.common.collect.Maps;
 import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.CheckpointFormatException;
@@ -21,6 +22,7 @@ import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -100,16 +102,17 @@ final class TrainingStates {
    * Reads the newest state.
    *
    * @param parameters what trains, with any values
+   * @param optimised the names of those that the optimiser changes
    * @throws PeftException if there is none, it is of another training, or damaged
    */
-  TrainingState newest(Map<String, Tensor> parameters) {
+  TrainingState newest(Map<String, Tensor> parameters, Set<String> optimised) {
     try {
       List<Path> states = in(folder);
       if (states.isEmpty()) {
         throw new PeftException(
             "there is no training state in " + folder + " to resume; start without resuming");
       }
-      return read(states.get(states.size() - 1), parameters);
+      return read(states.get(states.size() - 1), parameters, optimised);
     } catch (JsonProcessingException e) {
       throw new CheckpointFormatException(
           "the training state in %s is damaged: %s; start without resuming"
@@ -120,7 +123,8 @@ final class TrainingStates {
     }
   }
 
-  private TrainingState read(Path state, Map<String, Tensor> parameters) throws IOException {
+  private TrainingState read(Path state, Map<String, Tensor> parameters, Set<String> optimised)
+      throws IOException {
     JsonNode tree = JSON.readTree(state.resolve(STATE).toFile());
     checkSame(state, "", tree.path("run"), JSON.readTree(JSON.writeValueAsBytes(run)));
     StateFile file = JSON.treeToValue(tree, StateFile.class);
@@ -130,7 +134,10 @@ final class TrainingStates {
         file.seconds(),
         tensors(state.resolve(VALUES), parameters),
         new AdamW.State(
-            tensors(state.resolve(MOMENTS), AdamW.State.shapes(parameters)), file.optimizerSteps()),
+            tensors(
+                state.resolve(MOMENTS),
+                AdamW.State.shapes(Maps.filterKeys(parameters, optimised::contains))),
+            file.optimizerSteps()),
         anyEpoch ? tensors(state.resolve(BEST), parameters) : Map.of());
   }
 

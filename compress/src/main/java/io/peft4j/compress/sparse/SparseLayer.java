@@ -9,6 +9,7 @@ import io.peft4j.site.LinearSite;
 import io.peft4j.site.Site;
 import io.peft4j.site.Sites;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,6 +78,26 @@ record SparseLayer(
   /** A weight [out, in] as the initializer holds it. */
   Tensor stored(Graph graph, Matrix values) {
     return (inFirst ? values.transposed() : values).toTensor(graph.initializer(weight).dtype());
+  }
+
+  /** Numbers that lie as the initializer does, in the order of [out, in]. */
+  float[] rows(Tensor stored) {
+    return (inFirst ? stored.transposed(1, 0) : stored).toFloats();
+  }
+
+  /** Ones for what stays and zeros for what goes, [out, in], as the initializer lies; float32. */
+  Tensor stored(boolean[] keep) {
+    float[] ones = new float[keep.length];
+    for (int i = 0; i < ones.length; i++) {
+      ones[i] = keep[i] ? 1 : 0;
+    }
+    Tensor mask = Tensor.ofFloats(new long[] {out, in}, ones);
+    return inFirst ? mask.transposed(1, 0) : mask;
+  }
+
+  /** How many numbers of a tensor are zero. */
+  static long zeros(Tensor tensor) {
+    return Arrays.stream(tensor.toDoubles()).filter(value -> value == 0).count();
   }
 
   void requireGroupsOf(int size) {

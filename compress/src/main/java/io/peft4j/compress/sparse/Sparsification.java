@@ -146,7 +146,7 @@ public record Sparsification(Importance importance, Pattern pattern, Targets tar
       Matrix before = layer.values(graph);
       graph = graph.edit().initializer(layer.weight(), layer.stored(graph, values)).build();
       Matrix after = layer.values(graph);
-      long zeros = Arrays.stream(after.values()).filter(value -> value == 0).count();
+      long zeros = SparseLayer.zeros(graph.initializer(layer.weight()));
       LayerSparsity result =
           new LayerSparsity(
               layer.path(),

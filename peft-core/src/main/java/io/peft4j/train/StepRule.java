@@ -1,0 +1,68 @@
+package io.peft4j.train;
+
+import io.peft4j.AdaptedModel;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.engine.torch.TorchParameters;
+import java.util.Set;
+
+/**
+ * What a method does to parameters of its own in each step, where the optimiser is not the way:
+ * masks of weights, budgets of ranks. What a rule notes from step to step stands in its parameters
+ * alone, so that a training can be resumed.
+ */
+public interface StepRule {
+  /** Does nothing. */
+  StepRule NONE =
+      new StepRule() {
+        @Override
+        public String name() {
+          return "none";
+        }
+
+        @Override
+        public Set<String> owned() {
+          return Set.of();
+        }
+      };
+
+  /** A method that has a rule. */
+  interface Source {
+    /** The rule for an adapter that this method has attached. */
+    StepRule rule(AttachedAdapter adapter);
+  }
+
+  /** The rule of a model's adapter. */
+  static StepRule of(AdaptedModel model) {
+    return model.adapter().method() instanceof Source source ? source.rule(model.adapter()) : NONE;
+  }
+
+  /** What tells this rule from others, its settings included. */
+  String name();
+
+  /** Trainable initializers that the rule changes; optimiser and clipping leave them alone. */
+  Set<String> owned();
+
+  /**
+   * Called with the gradients of a step, before they are clipped.
+   *
+   * @param step from 0
+   */
+  default void beforeUpdate(TorchParameters parameters, int step, int totalSteps) {}
+
+  /**
+   * Called when the optimiser has changed the values.
+   *
+   * @param step from 0
+   */
+  default void afterUpdate(TorchParameters parameters, int step, int totalSteps) {}
+
+  /**
+   * Whether the model is what it is meant to become, so that its accuracy may be compared with that
+   * of later epochs. Until then the latest epoch is the one that counts.
+   *
+   * @param steps that are done
+   */
+  default boolean settled(int steps, int totalSteps) {
+    return true;
+  }
+}
