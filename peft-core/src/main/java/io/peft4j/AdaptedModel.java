@@ -1,5 +1,6 @@
 package io.peft4j;
 
+import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.OutputDifference;
@@ -93,10 +94,17 @@ public final class AdaptedModel {
 
   /** Writes the adapter folder, with the head beside it if one was added; whole or not at all. */
   public void save(Path folder) {
-    AdapterFormat format =
-        Formats.adapterWriter(f -> f.writes(stored.adapter()), stored.adapter().method().name());
     Path source = base.checkpoint().source().getFileName();
-    format.write(stored, source == null ? "" : source.toString(), folder);
+    format().write(stored, source == null ? "" : source.toString(), folder);
+  }
+
+  /** The key under which {@link #save} writes a tensor of the adapter. */
+  public String key(AdapterTensor tensor) {
+    return format().key(stored, tensor);
+  }
+
+  private AdapterFormat format() {
+    return Formats.adapterWriter(f -> f.writes(stored.adapter()), stored.adapter().method().name());
   }
 
   /** Merges, with the tolerance that suits the weights' types: 1e-4, or 2e-2 for 16-bit weights. */

@@ -4,7 +4,6 @@ import com.google.common.primitives.Floats;
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
 import io.peft4j.adapter.AdapterTensor;
-import io.peft4j.adapters.peft.PeftFormat;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.Program;
 import io.peft4j.engine.torch.TorchEngine;
@@ -18,6 +17,7 @@ import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
 import io.peft4j.task.Loss;
 import io.peft4j.task.PooledHead;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -45,14 +45,11 @@ final class Gradients {
     try (TorchProgram program = TorchEngine.compile(judged, CompileOptions.evaluation())) {
       Map<String, Tensor> results = new LinkedHashMap<>(program.backward(inputs, Loss.OUTPUT));
       requireFitting(labels, results.get(PooledHead.LOGITS));
-      keys(graph, adapted)
-          .forEach(
-              (initializer, tensor) -> {
-                Tensor gradient = program.parameters().gradient(initializer);
-                results.put(
-                    PREFIX + tensor.key(),
-                    tensor.transposed() ? gradient.transposed(1, 0) : gradient);
-              });
+      for (Stored stored : stored(graph, adapted)) {
+        Tensor gradient = program.parameters().gradient(stored.initializer());
+        results.put(
+            PREFIX + stored.key(), stored.transposed() ? gradient.transposed(1, 0) : gradient);
+      }
       return results;
     }
   }
@@ -91,21 +88,24 @@ final class Gradients {
   }
 
   /**
-   * How a file holds a trained tensor.
+   * How a file holds a trained tensor; several keys may stand for one.
    *
    * @param transposed whether with its axes the other way round
    */
-  private record Stored(String key, boolean transposed) {}
+  private record Stored(String initializer, String key, boolean transposed) {}
 
-  private static Map<String, Stored> keys(Graph graph, @Nullable AdaptedModel adapted) {
-    Map<String, Stored> keys = new LinkedHashMap<>();
-    graph.trainable().forEach(name -> keys.put(name, new Stored(name, false)));
-    if (adapted != null) {
-      for (AdapterTensor tensor : adapted.adapter().tensors()) {
-        keys.put(tensor.initializer(), new Stored(PeftFormat.key(tensor), tensor.transposed()));
+  private static List<Stored> stored(Graph graph, @Nullable AdaptedModel adapted) {
+    List<AdapterTensor> tensors = adapted == null ? List.of() : adapted.adapter().tensors();
+    List<Stored> stored = new ArrayList<>();
+    graph.trainable().stream()
+        .filter(name -> tensors.stream().noneMatch(t -> t.initializer().equals(name)))
+        .forEach(name -> stored.add(new Stored(name, name, false)));
+    for (AdapterTensor tensor : tensors) {
+      if (adapted != null && graph.trainable().contains(tensor.initializer())) {
+        stored.add(new Stored(tensor.initializer(), adapted.key(tensor), tensor.transposed()));
       }
     }
-    return keys;
+    return stored;
   }
 
   private static Loss loss(Graph graph, Map<String, Tensor> inputs, Tensor labels) {

@@ -1,7 +1,6 @@
 package io.peft4j.cli;
 
 import io.peft4j.AdaptedModel;
-import io.peft4j.adapters.peft.PeftFormat;
 import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Node;
@@ -96,7 +95,7 @@ record Inspection(
         .forEach(
             t ->
                 tensors.put(
-                    PeftFormat.key(t), adapted.graph().initializer(t.initializer()).toString()));
+                    adapted.key(t), adapted.graph().initializer(t.initializer()).toString()));
     return new AdapterRow(adapted.adapter().method().name(), adapted.adapter().targets(), tensors);
   }
 

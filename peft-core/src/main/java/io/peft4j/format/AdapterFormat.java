@@ -1,5 +1,6 @@
 package io.peft4j.format;
 
+import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
@@ -21,6 +22,9 @@ public interface AdapterFormat {
 
   /** Whether adapters of this method can be written. */
   boolean writes(AttachedAdapter adapter);
+
+  /** The key of a tensor in the adapter's file. */
+  String key(StoredAdapter stored, AdapterTensor tensor);
 
   /**
    * A head that was trained with an adapter on a model that has none.

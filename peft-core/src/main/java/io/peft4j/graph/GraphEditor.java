@@ -180,6 +180,12 @@ public final class GraphEditor {
     return this;
   }
 
+  /** Lets some initializers train no longer. */
+  public GraphEditor freeze(Set<String> keys) {
+    trainable.removeAll(keys);
+    return this;
+  }
+
   /** Lets nothing train. */
   public GraphEditor freezeAll() {
     trainable.clear();

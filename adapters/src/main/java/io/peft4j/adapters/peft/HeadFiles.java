@@ -25,17 +25,18 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** What peft4j keeps beside an adapter: head, labels and provenance. */
-final class HeadFiles {
+public final class HeadFiles {
   private static final String NOTES = "peft4j.json";
   private static final String HEAD = "head.safetensors";
 
   private HeadFiles() {}
 
   /** The head, if there is one, the classes, and what made the adapter. */
-  record Head(@Nullable StoredHead stored, List<String> labels, Map<String, String> provenance) {}
+  public record Head(
+      @Nullable StoredHead stored, List<String> labels, Map<String, String> provenance) {}
 
   /** What lies in a folder; null if peft4j did not write it. */
-  static @Nullable Head read(Path folder) {
+  public static @Nullable Head read(Path folder) {
     Path file = folder.resolve(NOTES);
     if (!Files.isRegularFile(file)) {
       return null;
@@ -84,7 +85,7 @@ final class HeadFiles {
   }
 
   /** The graph with a stored head on it. */
-  static Graph attach(Graph base, StoredHead head) {
+  public static Graph attach(Graph base, StoredHead head) {
     GraphEditor editor = head.head().attach(base, 0).edit();
     Tensor start = editor.initializer(PooledHead.WEIGHT);
     if (start != null && start.dim(1) != head.weight().dim(1)) {
@@ -99,7 +100,7 @@ final class HeadFiles {
   }
 
   /** Writes head, labels and provenance; nothing if there is nothing to tell. */
-  static void write(Path folder, StoredAdapter stored) throws IOException {
+  public static void write(Path folder, StoredAdapter stored) throws IOException {
     StoredHead head = stored.head();
     if (head == null && stored.provenance().isEmpty() && stored.labels().isEmpty()) {
       return;

@@ -22,13 +22,15 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A parsed {@code adapter_config.json}, whose fields are read with errors that name file and field.
+ * A parsed {@code adapter_config.json}, or an object in one, whose fields are read with errors that
+ * name file and field.
  */
 public class PeftConfig implements MethodSettings {
   static final ObjectMapper JSON =
       JsonMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
 
   private final Path file;
+  private final String path;
   private final ObjectNode fields;
 
   /** A configuration whose targets have been found out. */
@@ -37,7 +39,7 @@ public class PeftConfig implements MethodSettings {
     private final Targets targets;
 
     WithTargets(PeftConfig config, String key, Targets targets) {
-      super(config.file, config.fields);
+      super(config.file, config.path, config.fields);
       this.key = key;
       this.targets = targets;
     }
@@ -53,15 +55,21 @@ public class PeftConfig implements MethodSettings {
     }
   }
 
-  private PeftConfig(Path file, ObjectNode fields) {
+  private PeftConfig(Path file, String path, ObjectNode fields) {
     this.file = file;
+    this.path = path;
     this.fields = fields;
   }
 
-  static PeftConfig parse(Path file, String text) {
+  /**
+   * Parses a file's text.
+   *
+   * @throws CheckpointFormatException if it is no JSON object
+   */
+  public static PeftConfig parse(Path file, String text) {
     try {
       if (JSON.readTree(text) instanceof ObjectNode object) {
-        return new PeftConfig(file, object);
+        return new PeftConfig(file, "", object);
       }
     } catch (JsonProcessingException e) {
       throw new CheckpointFormatException(
@@ -94,7 +102,54 @@ public class PeftConfig implements MethodSettings {
 
   private CheckpointFormatException wrong(String key, String expected) {
     return new CheckpointFormatException(
-        "%s: field '%s' must be %s, was %s".formatted(file, key, expected, fields.get(key)));
+        "%s: field '%s' must be %s, was %s".formatted(file, path + key, expected, fields.get(key)));
+  }
+
+  /** The object in a field; null if it is not given. */
+  public @Nullable PeftConfig object(String key) {
+    JsonNode value = field(key);
+    if (value == null) {
+      return null;
+    }
+    if (!(value instanceof ObjectNode object)) {
+      throw wrong(key, "an object");
+    }
+    return new PeftConfig(file, path + key + ".", object);
+  }
+
+  /** The objects in the list of a field; none if it is not given. */
+  public List<PeftConfig> objects(String key) {
+    JsonNode value = field(key);
+    List<PeftConfig> result = new ArrayList<>();
+    for (JsonNode item : value == null ? List.<JsonNode>of() : items(key, value)) {
+      if (!(item instanceof ObjectNode object)) {
+        throw wrong(key, "a list of objects");
+      }
+      result.add(new PeftConfig(file, path + key + "." + result.size() + ".", object));
+    }
+    return result;
+  }
+
+  /** Whether a field holds a number. */
+  public boolean isNumber(String key) {
+    JsonNode value = field(key);
+    return value != null && value.isNumber();
+  }
+
+  /** Whether a field holds a text. */
+  public boolean isText(String key) {
+    JsonNode value = field(key);
+    return value != null && value.isTextual();
+  }
+
+  /** What a field holds, as JSON, for messages. */
+  public String json(String key) {
+    return String.valueOf(fields.get(key));
+  }
+
+  /** A field as messages name it: within the objects around it. */
+  public String named(String key) {
+    return path + key;
   }
 
   @Override

@@ -70,6 +70,11 @@ public final class PeftFormat implements AdapterFormat {
   }
 
   @Override
+  public String key(StoredAdapter stored, AdapterTensor tensor) {
+    return key(tensor);
+  }
+
+  @Override
   public StoredAdapter read(Path folder, Graph base) {
     Path file = folder.resolve(CONFIG);
     String text = readText(file);

@@ -17,7 +17,7 @@ import java.util.function.Function;
 /**
  * Reads the tensors of an adapter file and holds them against what the adapter has on this model.
  */
-final class StoredTensors {
+public final class StoredTensors {
   private StoredTensors() {}
 
   /**
@@ -26,9 +26,22 @@ final class StoredTensors {
    * @throws CheckpointFormatException if one is missing, extra, of another shape, of an integer
    *     type, or not finite
    */
-  static Map<String, Tensor> read(
+  public static Map<String, Tensor> read(
       Path file, AttachedAdapter adapter, Function<AdapterTensor, String> keyOf) {
-    Map<String, Tensor> stored = SafeTensors.read(file).tensors();
+    return fitted(file, SafeTensors.read(file).tensors(), adapter, keyOf);
+  }
+
+  /**
+   * As {@link #read}, for the tensors of a file that is open already.
+   *
+   * @throws CheckpointFormatException as {@link #read}, or if the keys of one initializer hold
+   *     different tensors
+   */
+  public static Map<String, Tensor> fitted(
+      Path file,
+      Map<String, Tensor> stored,
+      AttachedAdapter adapter,
+      Function<AdapterTensor, String> keyOf) {
     TreeSet<String> extra = new TreeSet<>(stored.keySet());
     Map<String, Tensor> values = new LinkedHashMap<>();
     for (AdapterTensor place : adapter.tensors()) {
@@ -40,7 +53,13 @@ final class StoredTensors {
                 .formatted(file, key, NearestNames.of(key, stored.keySet())));
       }
       extra.remove(key);
-      values.put(place.initializer(), checked(file, key, tensor, place, adapter));
+      Tensor value = checked(file, key, tensor, place, adapter);
+      Tensor before = values.put(place.initializer(), value);
+      if (before != null && !before.contentEquals(value)) {
+        throw new CheckpointFormatException(
+            "%s: tensor '%s' is one with others in this adapter, but holds other values than they; save the adapter again"
+                .formatted(file, key));
+      }
     }
     if (!extra.isEmpty()) {
       throw new CheckpointFormatException(

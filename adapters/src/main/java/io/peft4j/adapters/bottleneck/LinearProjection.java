@@ -1,0 +1,22 @@
+package io.peft4j.adapters.bottleneck;
+
+import io.peft4j.adapters.compose.Attachment;
+import io.peft4j.graph.Tensor;
+
+/** x Wᵀ + b. */
+record LinearProjection(Start start) implements Projection {
+  @Override
+  public String add(
+      Attachment at, String module, String prefix, boolean down, String x, int in, int out) {
+    Tensor first =
+        down ? start.down(at.random().split(), out, in) : start.up(at.random().split(), out, in);
+    String weight = at.parameter(module, prefix + "weight", first);
+    String bias =
+        at.parameter(module, prefix + "bias", Tensor.ofFloats(new long[] {out}, new float[out]));
+    return at.linear(scope(module, prefix), x, weight, bias);
+  }
+
+  static String scope(String module, String prefix) {
+    return module + "." + prefix.substring(0, prefix.length() - 1);
+  }
+}

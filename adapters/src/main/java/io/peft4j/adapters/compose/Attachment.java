@@ -1,0 +1,300 @@
+package io.peft4j.adapters.compose;
+
+import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.graph.Attribute;
+import io.peft4j.graph.DType;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.GraphView;
+import io.peft4j.graph.Node;
+import io.peft4j.graph.Tensor;
+import io.peft4j.graph.Value;
+import io.peft4j.site.LinearSite;
+import io.peft4j.site.Sites;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An adapter that is being attached: the model with its layers as they were, and the graph that
+ * grows. Methods add from the last layer to the first, so that the values they look up by name in
+ * the model are still the ones that are meant.
+ */
+public final class Attachment {
+  private final Graph base;
+  private final GraphView view;
+  private final Sites sites;
+  private final GraphEditor editor;
+  private String adapter;
+  private final SplittableRandom random;
+  private final List<AdapterTensor> tensors = new ArrayList<>();
+  private final Set<String> targets = new LinkedHashSet<>();
+  private final Set<String> nodeNames = new HashSet<>();
+  private final Set<String> fresh = new HashSet<>();
+  private @Nullable List<TransformerLayer> layers;
+
+  private Attachment(Graph base, Graph separated, String adapter, long seed) {
+    this.base = base;
+    view = new GraphView(separated);
+    sites = Sites.of(separated);
+    editor = separated.edit().tagging(adapter);
+    this.adapter = adapter;
+    random = new SplittableRandom(seed);
+  }
+
+  /** Adds under another name: adapters that are composed keep theirs. */
+  public void named(String name) {
+    adapter = name;
+  }
+
+  /** Starts to attach an adapter of a name to a model. */
+  public static Attachment begin(Graph base, String adapter, long seed) {
+    return new Attachment(base, withSeparateOutputs(base, adapter), adapter, seed);
+  }
+
+  /**
+   * Every output of the model becomes a value of its own, so that the values inside may be rewired
+   * without taking over an output's name.
+   */
+  private static Graph withSeparateOutputs(Graph base, String adapter) {
+    GraphEditor editor = base.edit().tagging(adapter);
+    for (Value output : base.outputs()) {
+      String inner = editor.freshName(output.name() + "_inner");
+      for (Node node : editor.nodes()) {
+        List<String> made = node.outputs().stream().map(v -> rename(v, output, inner)).toList();
+        Node renamed = node.renamingUses(v -> rename(v, output, inner)).withOutputs(made);
+        if (!renamed.equals(node)) {
+          editor.replace(node, renamed);
+        }
+      }
+      editor.add(
+          Node.of(
+              "/" + adapter + "/" + output.name(),
+              "Identity",
+              List.of(inner),
+              List.of(output.name()),
+              Map.of()));
+    }
+    return editor.build();
+  }
+
+  private static String rename(String value, Value output, String inner) {
+    return value.equals(output.name()) ? inner : value;
+  }
+
+  /** The adapter, attached. */
+  public AttachedAdapter end(AdapterMethod method, String name) {
+    return new AttachedAdapter(name, method, base, editor.build(), tensors, List.copyOf(targets));
+  }
+
+  /** The name of the adapter that is being added. */
+  public String adapter() {
+    return adapter;
+  }
+
+  public Sites sites() {
+    return sites;
+  }
+
+  /** The model as it was. */
+  public GraphView view() {
+    return view;
+  }
+
+  public GraphEditor editor() {
+    return editor;
+  }
+
+  /** Decides start values. */
+  public SplittableRandom random() {
+    return random;
+  }
+
+  /** The model's layers in order. */
+  public List<TransformerLayer> layers() {
+    if (layers == null) {
+      layers = new LayerFinder(view).layers(sites);
+    }
+    return layers;
+  }
+
+  /** The size of the residual stream. */
+  public int hiddenSize() {
+    return Math.toIntExact(layers().get(0).feedForward().down().outFeatures());
+  }
+
+  /** Paths of the modules that AdapterHub's library would add. */
+  public ModuleNames names() {
+    return ModuleNames.of(layers().get(0).path());
+  }
+
+  /** What the first layer reads, [batch, sequence, hidden]. */
+  public String embeddings() {
+    return layers().get(0).afterAttention().residual();
+  }
+
+  /** What a linear layer of the model reads in the graph as it is now. */
+  public String input(LinearSite site) {
+    Node node = producer(site.output());
+    if (!node.is("Add")) {
+      return node.requiredInput(0);
+    }
+    Node first = view.producer(node.input(0), "MatMul");
+    return producer(node.requiredInput(first == null ? 1 : 0)).requiredInput(0);
+  }
+
+  /** Notes a module that the adapter changes. */
+  public void target(String path) {
+    targets.add(path);
+  }
+
+  /**
+   * Adds a tensor that trains, and the place it has in files.
+   *
+   * @param module path of the module that it belongs to; empty for the model itself
+   * @param parameter its name in the module
+   * @return the initializer
+   */
+  public String parameter(String module, String parameter, Tensor start) {
+    String name = stored(module, parameter, start);
+    editor.train(name);
+    return name;
+  }
+
+  /** Adds a tensor that stands in files but does not train. */
+  public String stored(String module, String parameter, Tensor value) {
+    String name = editor.constant(module.isEmpty() ? parameter : module + "." + parameter, value);
+    tensors.add(new AdapterTensor(name, module, parameter));
+    return name;
+  }
+
+  /** Says that a tensor stands in files in a further place too. */
+  public void alias(String initializer, String module, String parameter) {
+    tensors.add(new AdapterTensor(initializer, module, parameter));
+  }
+
+  /** Notes a tensor of the model that trains beside the adapter's own. */
+  public void add(AdapterTensor tensor) {
+    tensors.add(tensor);
+  }
+
+  /** Lets those of the adapter's tensors stay as they are that a test takes. */
+  public void freeze(Predicate<AdapterTensor> which) {
+    Set<String> frozen = new HashSet<>();
+    tensors.stream().filter(which).forEach(tensor -> frozen.add(tensor.initializer()));
+    editor.freeze(frozen);
+  }
+
+  /** The probability with which a layer's attention drops its weights in training. */
+  public double attentionDropout(TransformerLayer layer) {
+    String value = layer.attention().output().input();
+    while (true) {
+      Node node = view.producer(value);
+      if (node == null) {
+        return 0;
+      }
+      if (node.is("MatMul")) {
+        Node dropout = view.producer(node.input(0), "Dropout");
+        double ratio = dropout == null ? 0 : view.scalar(dropout.input(1));
+        return Double.isNaN(ratio) ? 0 : ratio;
+      }
+      value = node.requiredInput(0);
+    }
+  }
+
+  /** A constant that stands in no file. */
+  public String constant(String scope, Tensor value) {
+    return editor.constant(Graph.CONSTANT + scope + "." + adapter, value);
+  }
+
+  /** One float32 number as a constant. */
+  public String number(String scope, double value) {
+    return constant(scope, Tensor.scalar((float) value));
+  }
+
+  /** The node that makes a value of the graph as it is now. */
+  public Node producer(String value) {
+    return editor.nodes().stream()
+        .filter(node -> node.outputs().contains(value))
+        .findFirst()
+        .orElseThrow(() -> new IllegalStateException("nothing makes " + value));
+  }
+
+  /** Adds a node; gives its output. */
+  public String node(String scope, String op, String... inputs) {
+    return node(scope, op, Map.of(), inputs);
+  }
+
+  /** Adds a node; gives its output. */
+  public String node(String scope, String op, Map<String, Attribute> attributes, String... inputs) {
+    String path = "/" + scope.replaceAll("\\.(?!\\d+(\\.|$))", "/") + "/" + op;
+    String name = path;
+    for (int i = 1; !nodeNames.add(name); i++) {
+      name = path + "_" + i;
+    }
+    String output = editor.node(name, op, List.of(inputs), attributes);
+    fresh.add(output);
+    return output;
+  }
+
+  /** x Wᵀ + b for W [out, in]; x [..., in] to [..., out]; b may be null. */
+  public String linear(String scope, String x, String weight, @Nullable String bias) {
+    String turned = node(scope, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), weight);
+    String product = node(scope, "MatMul", x, turned);
+    return bias == null ? product : node(scope, "Add", product, bias);
+  }
+
+  /** Dropout in training; no node where the ratio is 0. */
+  public String dropout(String scope, String x, double ratio) {
+    return ratio == 0 ? x : node(scope, "Dropout", x, number(scope + ".ratio", ratio));
+  }
+
+  /**
+   * mean over the sequence of sigmoid(x Wᵀ + b), the gate of UniPELT (Mao et al. 2022, arXiv
+   * 2110.07577): x [batch, sequence, in] to [batch, 1, gates].
+   */
+  public String gate(String scope, String x, String weight, String bias) {
+    String open = node(scope, "Sigmoid", linear(scope, x, weight, bias));
+    String axis = constant(scope + ".axis", Tensor.vector(1));
+    return node(scope, "ReduceMean", Map.of("keepdims", Attribute.of(1L)), open, axis);
+  }
+
+  /** A value of the model as float32. */
+  public String wide(String scope, String value, DType dtype) {
+    return cast(scope, value, dtype, DType.FLOAT32);
+  }
+
+  /** A float32 value in the type that the model computes in. */
+  public String narrow(String scope, String value, DType dtype) {
+    return cast(scope, value, DType.FLOAT32, dtype);
+  }
+
+  private String cast(String scope, String value, DType from, DType to) {
+    return from == to
+        ? value
+        : node(scope, "Cast", Map.of("to", Attribute.of((long) to.onnxCode())), value);
+  }
+
+  /** From now on added nodes are left alone by {@link #rewire}. */
+  public void mark() {
+    fresh.clear();
+  }
+
+  /** Lets all uses of a value take another, but not the nodes added since {@link #mark}. */
+  public void rewire(String from, String to) {
+    editor.replaceUses(from, to, node -> node.outputs().stream().anyMatch(fresh::contains));
+  }
+
+  /** Lets one node of the model take another value. */
+  public void rewire(Node user, String from, String to) {
+    editor.replaceUses(from, to, node -> !node.outputs().equals(user.outputs()));
+  }
+}
