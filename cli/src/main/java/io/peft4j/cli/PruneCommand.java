@@ -2,7 +2,6 @@ package io.peft4j.cli;
 
 import io.peft4j.RecipeException;
 import io.peft4j.compress.prune.Importance;
-import io.peft4j.compress.prune.Structure;
 import io.peft4j.data.DataFiles;
 import io.peft4j.train.TrainingListener;
 import java.nio.file.Path;
@@ -53,6 +52,11 @@ final class PruneCommand extends Subcommand {
       paramLabel = "OUT",
       description = "An .onnx file, or a folder with the tokenizer and the files that serve it.")
   private @Nullable Path output;
+
+  @Option(
+      names = "--format",
+      description = "${COMPLETION-CANDIDATES} (default: onnx); safetensors for even cuts.")
+  private ExportCommand.Format format = ExportCommand.Format.ONNX;
 
   @Option(
       names = "--structure",
@@ -124,9 +128,6 @@ final class PruneCommand extends Subcommand {
   protected void execute() {
     PruneRecipe recipe = recipe();
     PruneOutput target = new PruneOutput(recipe, overwrite);
-    if (recipe.structures().contains(Structure.VOCABULARY) && target.isFile()) {
-      throw wrongUsage("vocabulary changes the tokenizer too; give a folder as output");
-    }
     target.requireFree();
     PruneRun run = new PruneRun(recipe);
     try (TrainingProgress bar = new TrainingProgress(err())) {
@@ -153,6 +154,7 @@ final class PruneCommand extends Subcommand {
           source,
           adapter,
           output,
+          format,
           PruneRecipe.structures(structures.isEmpty() ? List.of("neurons") : structures),
           PruneRecipe.importance(importance),
           PruneRecipe.target(share, parameters, flops, latency),

@@ -3,6 +3,7 @@ package io.peft4j.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.peft4j.compress.export.ServingFiles;
 import io.peft4j.compress.export.VerifiedExport;
+import io.peft4j.compress.prune.EvenCheckpoint;
 import io.peft4j.data.TextTokenizers;
 import io.peft4j.format.AtomicWrite;
 import java.io.IOException;
@@ -28,13 +29,17 @@ final class PruneOutput {
   }
 
   /** Whether it is one ONNX file rather than a folder. */
-  boolean isFile() {
-    return target.toString().endsWith(".onnx");
+  private boolean isFile() {
+    return onnx() && target.toString().endsWith(".onnx");
+  }
+
+  private boolean onnx() {
+    return recipe.format() == ExportCommand.Format.ONNX;
   }
 
   /** Refuses to write over what must stay. */
   void requireFree() {
-    if (isFile()) {
+    if (isFile() || !onnx()) {
       Outputs.requireModelTarget(target, overwrite, recipe.model(), recipe.adapter());
     } else if (overwrite) {
       Outputs.requireReplaceable(target, List.of(MODEL, REPORT));
@@ -43,12 +48,19 @@ final class PruneOutput {
     }
   }
 
-  /** Writes the model, whole or not at all, once ONNX Runtime gives the same outputs for it. */
+  /**
+   * Writes the model, whole or not at all, once ONNX Runtime gives the same outputs for it, or the
+   * folder, read again, does.
+   */
   PruneReport write(PruneRun run) {
     if (isFile()) {
       double difference = VerifiedExport.onnx(run.model(), target, TOLERANCE);
       Outputs.tokenizerBeside(target, recipe.model());
       return run.report(run.oldTokenizer(), difference);
+    }
+    if (!onnx()) {
+      EvenCheckpoint.write(run.pruned(), target);
+      return run.report(run.oldTokenizer(), 0);
     }
     PruneReport[] report = new PruneReport[1];
     AtomicWrite.folder(target, folder -> report[0] = write(run, folder));

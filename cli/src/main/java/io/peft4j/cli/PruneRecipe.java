@@ -28,6 +28,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param adapter merged into the model first; null for none
  * @param output an ONNX file or a folder
+ * @param format of the output
  * @param structures what goes
  * @param target how much of it
  * @param even whether layers stay alike
@@ -42,6 +43,7 @@ record PruneRecipe(
     Path model,
     @Nullable Path adapter,
     Path output,
+    ExportCommand.Format format,
     Set<Structure> structures,
     Importance importance,
     Target target,
@@ -86,6 +88,7 @@ record PruneRecipe(
           "model",
           "adapter",
           "output",
+          "format",
           "prune.structures",
           "prune.importance",
           "prune.share",
@@ -126,6 +129,12 @@ record PruneRecipe(
           "data: %s needs texts; give some, or take importance magnitude and recover none"
               .formatted(looks ? "what was chosen" : "importance " + importance.label()));
     }
+    boolean vocabulary = structures.contains(Structure.VOCABULARY);
+    if (vocabulary
+        && (output.toString().endsWith(".onnx") || format != ExportCommand.Format.ONNX)) {
+      throw new RecipeException(
+          "output: vocabulary changes the tokenizer too, and is written as a folder with ONNX");
+    }
     pruning(structures, importance, target, even, steps, rows);
   }
 
@@ -144,6 +153,7 @@ record PruneRecipe(
           Path.of(keys.required("model")),
           path(keys, "adapter"),
           Path.of(keys.required("output")),
+          keys.choice("format", ExportCommand.Format.ONNX),
           structures(
               keys.has("prune.structures") ? keys.texts("prune.structures") : List.of("neurons")),
           importance(keys.text("prune.importance", Importance.FISHER.label())),

@@ -1,5 +1,7 @@
 package io.peft4j.cli;
 
+import static java.util.Objects.requireNonNull;
+
 import io.peft4j.Checkpoints;
 import io.peft4j.PretrainedModel;
 import io.peft4j.compress.prune.ModelSize;
@@ -70,6 +72,11 @@ final class PruneRun {
 
   PretrainedModel model() {
     return model;
+  }
+
+  /** The model without units; there is one unless the vocabulary alone was pruned. */
+  PrunedModel pruned() {
+    return requireNonNull(pruned);
   }
 
   /** The tokenizer of the model that was given. */

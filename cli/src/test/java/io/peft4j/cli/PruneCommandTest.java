@@ -111,12 +111,59 @@ class PruneCommandTest {
   }
 
   @Test
+  void safeTensorsThatCannotSayItAreRefused() {
+    Path output = folder.resolve("folder");
+    Cli cli =
+        Cli.run(
+            "prune",
+            model,
+            "--adapter",
+            adapter,
+            "--data",
+            rows,
+            "--output",
+            output,
+            "--format",
+            "safetensors",
+            "--recover",
+            "none");
+    assertThat(cli.exit()).isEqualTo(1);
+    assertThat(cli.err()).contains("write it as ONNX");
+    assertThat(output).doesNotExist();
+    Cli even =
+        Cli.run(
+            "prune",
+            model,
+            "--output",
+            output,
+            "--format",
+            "safetensors",
+            "--even",
+            "--importance",
+            "magnitude",
+            "--recover",
+            "none",
+            "--json");
+    assertThat(even.exit()).as(even.err()).isZero();
+    assertThat(Cli.run("inspect", output).exit()).isZero();
+  }
+
+  @Test
   void wrongArgumentsAreWrongUsage() {
     assertWrong("--output is missing", model, "--data", rows);
     assertWrong("importance must be one of", model, "--output", "x", "--importance", "luck");
     assertWrong("structures must be of", model, "--output", "x", "--structure", "knees");
     assertWrong("only one of share", model, "--output", "x", "--share", "0.1", "--flops", "0.2");
     assertWrong("needs texts", model, "--output", "x");
+    assertWrong(
+        "vocabulary changes the tokenizer too",
+        model,
+        "--output",
+        "x.onnx",
+        "--data",
+        rows,
+        "--structure",
+        "vocabulary");
     assertWrong("share must be from 0", model, "--output", "x", "--data", rows, "--share", "2");
   }
 

@@ -103,7 +103,6 @@ final class Cutting {
       case "ConstantOfShape" -> resizeShape(node, 0);
       case "Split" -> resizeSplit(node);
       case "Slice" -> resizeSlice(node);
-      case "Pad" -> resizePad(node);
       case "Conv" -> resizeConv(node);
       default -> {}
     }
@@ -236,27 +235,6 @@ final class Cutting {
       fresh = node.withInputs(inputs);
       editor.replace(node, fresh);
     }
-  }
-
-  private void resizePad(Node node) {
-    String x = node.requiredInput(0);
-    String out = node.output();
-    int rank = shapes.rank(x);
-    Tensor known = view.constant(node.requiredInput(1));
-    if (known == null || !isCut(out)) {
-      return;
-    }
-    long[] pads = known.toLongs();
-    for (int axis = 0; axis < rank; axis++) {
-      BitSet gone = removed.get(new Axis(out, axis));
-      if (gone != null) {
-        int before = Math.toIntExact(pads[axis]);
-        int end = before + shapes.size(x, axis);
-        pads[axis] -= gone.get(0, before).cardinality();
-        pads[axis + rank] -= gone.get(end, shapes.size(out, axis)).cardinality();
-      }
-    }
-    put(node, 1, editor.constant(node.requiredInput(1), Tensor.vector(pads)));
   }
 
   /** A convolution of each channel by itself has as many groups as channels. */

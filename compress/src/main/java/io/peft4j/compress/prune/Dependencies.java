@@ -211,11 +211,11 @@ final class Dependencies {
     /** Whether each entry that may go takes something with it at this node. */
     private boolean explained(Node node, Axis axis) {
       Ties known = ties(node);
-      if (known.absorbed().contains(axis)) {
-        return true;
-      }
       int[] own = requireNonNull(labels.get(axis));
-      boolean[] explained = new boolean[own.length];
+      boolean[] explained =
+          known.absorbed().contains(axis)
+              ? known.untied(axis, own.length)
+              : new boolean[own.length];
       for (Tie tie : known.ties()) {
         int[] from = labels.get(tie.from());
         int[] to = labels.get(tie.to());

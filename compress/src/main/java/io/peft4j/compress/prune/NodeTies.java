@@ -121,7 +121,6 @@ final class NodeTies {
       case "Concat" -> concat();
       case "Split" -> split();
       case "Slice" -> slice();
-      case "Pad" -> pad();
       case "Expand" -> expand();
       case "ConstantOfShape" -> absorbAll(node.output());
       case "Gather" -> gather();
@@ -343,24 +342,7 @@ final class NodeTies {
       int[] map = Slices.entries(view, shapes, node, axis);
       if (map != null) {
         tie(node.output(), axis, x, axis, map.length == shapes.size(x, axis) ? null : map);
-      }
-    }
-  }
-
-  /** The padded entries of an axis belong to none of the input's. */
-  private void pad() {
-    String x = node.requiredInput(0);
-    int rank = shapes.rank(x);
-    long[] pads = longs(node.input(1), null);
-    if (pads == null || node.input(3) != null) {
-      return;
-    }
-    for (int axis = 0; axis < rank; axis++) {
-      int before = Math.toIntExact(pads[axis]);
-      if (before >= 0 && pads[axis + rank] >= 0) {
-        int size = shapes.size(x, axis);
-        tie(x, axis, node.output(), axis, IntStream.range(before, before + size).toArray());
-        absorbed.add(new Axis(node.output(), axis));
+        absorbed.add(new Axis(x, axis)); // what is not taken
       }
     }
   }

@@ -1,5 +1,6 @@
 package io.peft4j.compress.prune;
 
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -23,12 +24,33 @@ record Tie(Axis from, Axis to, int @Nullable [] map) {
   /**
    * All ties of one node.
    *
-   * @param absorbed axes of which entries may be missing without anything else of the node changing
+   * @param absorbed axes of which entries without a tie may be missing, nothing else of the node
+   *     changing with them
    */
   record Ties(List<Tie> ties, Set<Axis> absorbed) {
     Ties {
       ties = List.copyOf(ties);
       absorbed = Set.copyOf(absorbed);
+    }
+
+    /** Which entries of an axis of this size have no tie. */
+    boolean[] untied(Axis axis, int size) {
+      boolean[] untied = new boolean[size];
+      Arrays.fill(untied, true);
+      for (Tie tie : ties) {
+        int[] map = tie.map();
+        int entries = map == null ? size : map.length;
+        for (int i = 0; i < entries; i++) {
+          int target = tie.target(i);
+          if (tie.from().equals(axis) && target >= 0) {
+            untied[i] = false;
+          }
+          if (tie.to().equals(axis) && target >= 0) {
+            untied[target] = false;
+          }
+        }
+      }
+      return untied;
     }
 
     /** The same with one more axis that may lose entries by itself. */

@@ -7,19 +7,26 @@ import io.peft4j.Checkpoints;
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
+import io.peft4j.UnsupportedModelException;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.OutputDifference;
 import io.peft4j.engine.Program;
 import io.peft4j.engine.torch.TorchEngine;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
+import io.peft4j.graph.Value;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import io.peft4j.task.Loss;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -29,6 +36,8 @@ class PruningTest {
       SafeTensors.read(RESOURCES.resolve("compression/importance.safetensors")).tensors();
   private static final OneBatch ROWS = OneBatch.of(GOLDEN);
   private static final PretrainedModel BERT = Checkpoints.open(RESOURCES.resolve("base-bert"));
+
+  @TempDir private Path folder;
 
   private static PrunedModel prune(Pruning pruning) {
     return pruning.prune(BERT, ROWS, Loss.CROSS_ENTROPY, "logits");
@@ -112,9 +121,54 @@ class PruningTest {
   }
 
   @Test
-  void latencyIsMeasured() {
-    PrunedModel pruned = prune(Pruning.of(Target.latency(0), Structure.NEURONS));
-    assertThat(pruned.after().parameters()).isLessThanOrEqualTo(pruned.before().parameters());
+  void evenCutsAndLayersAreWrittenAsACheckpoint() {
+    PrunedModel pruned =
+        prune(Pruning.of(Target.share(0.5), Structure.NEURONS, Structure.LAYERS).evenly());
+    Path target = folder.resolve("even");
+    EvenCheckpoint.write(pruned, target);
+    Graph read = Checkpoints.open(target).graph();
+    assertThat(read.initializer("bert.encoder.layer.0.output.dense.weight").dim(1)).isEqualTo(36);
+    assertThat(read.initializers()).doesNotContainKey("bert.encoder.layer.1.output.dense.weight");
+    assertThat(read.parameterCount()).isEqualTo(pruned.after().parameters());
+  }
+
+  @Test
+  void unevenCutsAreNoCheckpoint() {
+    PrunedModel uneven = prune(Pruning.of(Target.share(0.4), Structure.NEURONS));
+    Path target = folder.resolve("uneven");
+    assertThatThrownBy(() -> EvenCheckpoint.write(uneven, target))
+        .isInstanceOf(UnsupportedModelException.class)
+        .hasMessageContaining("its 'intermediate_size' holds for all layers")
+        .hasMessageContaining("write it as ONNX");
+    assertThat(target).doesNotExist();
+    PrunedModel heads = prune(Pruning.of(Target.share(0.25), Structure.HEADS).evenly());
+    assertThatThrownBy(() -> EvenCheckpoint.write(heads, target))
+        .hasMessageContaining("no number of heads to change");
+  }
+
+  /** Nearly all of the time is the hidden layer's, so that any measurement finds a way. */
+  @Test
+  void neuronsGoUntilTheMeasuredTimeIsReached() {
+    GraphEditor editor = new GraphEditor("wide");
+    editor.input(Value.of("x", DType.FLOAT32, "batch", 512));
+    editor.initializer("up", ones(512, 8192));
+    editor.initializer("down", ones(8192, 3));
+    String up = editor.node("/up", "MatMul", List.of("x", "up"));
+    String act = editor.node("/act", "Relu", List.of(up));
+    editor.add(Node.of("/down", "MatMul", List.of(act, "down"), List.of("y"), Map.of()));
+    Graph wide = editor.output(Value.of("y", DType.FLOAT32, "batch", 3)).build();
+    PrunedModel pruned =
+        Pruning.of(Target.latency(0.5), Structure.NEURONS)
+            .by(Importance.MAGNITUDE)
+            .prune(PretrainedModel.of(wide));
+    assertThat(left(pruned).get(0)).isBetween(1, 8191);
+    assertThat(pruned.after().flops()).isLessThan(pruned.before().flops());
+  }
+
+  private static Tensor ones(long... shape) {
+    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
+    Arrays.fill(values, 0.001f);
+    return Tensor.ofFloats(shape, values);
   }
 
   @Test
