@@ -98,6 +98,16 @@ public final class AdaptedModel {
     format().write(stored, source == null ? "" : source.toString(), folder);
   }
 
+  /**
+   * The same model with its adapter in another form, for example with fewer modules; it is saved
+   * with a new configuration.
+   */
+  public AdaptedModel with(AttachedAdapter adapter) {
+    StoredAdapter fresh =
+        new StoredAdapter(adapter, "", stored.head(), stored.labels(), stored.provenance());
+    return new AdaptedModel(base, fresh.withAdapter(adapter, head()));
+  }
+
   /** The key under which {@link #save} writes a tensor of the adapter. */
   public String key(AdapterTensor tensor) {
     return format().key(stored, tensor);

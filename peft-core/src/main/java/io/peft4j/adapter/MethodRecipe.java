@@ -9,6 +9,11 @@ import org.jspecify.annotations.Nullable;
  * party adds one for its method.
  */
 public interface MethodRecipe {
+  /** All recipes that are found with this one: itself, or the same method under several names. */
+  default List<MethodRecipe> variants() {
+    return List.of(this);
+  }
+
   /** The value of {@code adapter.method}. */
   String method();
 

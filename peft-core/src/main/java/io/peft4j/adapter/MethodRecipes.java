@@ -12,7 +12,7 @@ public final class MethodRecipes {
   /** In the order of their names. */
   public static List<MethodRecipe> all() {
     return ServiceLoader.load(MethodRecipe.class).stream()
-        .map(ServiceLoader.Provider::get)
+        .flatMap(provider -> provider.get().variants().stream())
         .sorted(Comparator.comparing(MethodRecipe::method))
         .toList();
   }

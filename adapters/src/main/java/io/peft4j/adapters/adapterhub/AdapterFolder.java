@@ -3,7 +3,6 @@ package io.peft4j.adapters.adapterhub;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.RecipeException;
 import io.peft4j.UnsupportedModelException;
-import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.graph.Graph;
@@ -51,17 +50,9 @@ record AdapterFolder(
     }
     requireFits(config, base);
     Path weights = weights(folder, WEIGHTS, PICKLE);
-    AdapterMethod method = inFile(file, () -> Interchanges.read(settings));
-    if (!(method instanceof ComposableMethod composable)) {
-      throw new IllegalStateException(method.name() + " cannot be composed");
-    }
+    ComposableMethod method = inFile(file, () -> Interchanges.composable(settings));
     return new AdapterFolder(
-        text,
-        name,
-        composable,
-        weights,
-        config.text("model_type", ""),
-        config.text("model_class", ""));
+        text, name, method, weights, config.text("model_type", ""), config.text("model_class", ""));
   }
 
   /** Does something; values out of range are errors of the file. */

@@ -29,7 +29,7 @@ public interface AdapterHubInterchange {
    * The method's own fields: texts, numbers, booleans, nulls, and lists and maps of them. A number
    * of type Double is written with a fraction.
    */
-  Map<String, @Nullable Object> write(AdapterMethod method);
+  Map<String, @Nullable Object> fields(AdapterMethod method);
 
   /** An error for a field that cannot be honoured. */
   static UnsupportedModelException unsupported(PeftConfig config, String key, String why) {

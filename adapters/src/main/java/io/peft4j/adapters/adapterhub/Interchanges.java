@@ -2,6 +2,7 @@ package io.peft4j.adapters.adapterhub;
 
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.peft.PeftConfig;
 import java.util.List;
 import java.util.Map;
@@ -51,12 +52,27 @@ public final class Interchanges {
         .read(settings);
   }
 
+  /**
+   * As {@link #read}, for a method that is attached together with others.
+   *
+   * @throws UnsupportedModelException as {@link #read}, or if it cannot be composed
+   */
+  public static ComposableMethod composable(PeftConfig settings) {
+    AdapterMethod method = read(settings);
+    if (method instanceof ComposableMethod composable) {
+      return composable;
+    }
+    throw new UnsupportedModelException(
+        "%s: %s cannot be attached together with other methods"
+            .formatted(settings.file(), method.name()));
+  }
+
   /** The {@code config} object of a method. */
-  public static Map<String, @Nullable Object> write(AdapterMethod method) {
+  public static Map<String, @Nullable Object> fields(AdapterMethod method) {
     return all().stream()
         .filter(i -> i.writes(method))
         .findFirst()
         .orElseThrow(() -> new IllegalStateException("AdapterHub has no " + method.name()))
-        .write(method);
+        .fields(method);
   }
 }

@@ -34,7 +34,7 @@ final class NewConfig {
 
   static String of(Graph base, AdapterMethod method, String name, String baseModel) {
     Map<String, @Nullable Object> fields = frame(base, baseModel);
-    fields.put("config", Interchanges.write(method));
+    fields.put("config", Interchanges.fields(method));
     fields.put("name", name);
     return text(fields);
   }

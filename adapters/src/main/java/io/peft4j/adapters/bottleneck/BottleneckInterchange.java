@@ -4,7 +4,8 @@ import static io.peft4j.adapters.adapterhub.AdapterHubInterchange.unsupported;
 
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.adapter.AdapterMethod;
-import io.peft4j.adapters.adapterhub.AdapterHubInterchange;
+import io.peft4j.adapters.adapterhub.PresetInterchange;
+import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.peft.PeftConfig;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -13,9 +14,32 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Bottleneck adapters as {@code BnConfig} of AdapterHub says it. */
-public final class BottleneckInterchange implements AdapterHubInterchange {
+public final class BottleneckInterchange extends PresetInterchange {
   /** For ServiceLoader. */
-  public BottleneckInterchange() {}
+  public BottleneckInterchange() {
+    super(presets());
+  }
+
+  private static Map<String, ComposableMethod> presets() {
+    Map<String, Bottleneck.Builder> builders = new LinkedHashMap<>();
+    Coupling coupling = new Coupling(2);
+    builders.put(Bottleneck.NAME, Bottleneck.pfeiffer());
+    builders.put("pfeiffer", Bottleneck.pfeiffer());
+    builders.put("seq_bn", Bottleneck.pfeiffer());
+    builders.put("seq_bn_inv", Bottleneck.pfeiffer().optCoupling(coupling));
+    builders.put("houlsby", Bottleneck.houlsby());
+    builders.put("double_seq_bn", Bottleneck.houlsby());
+    builders.put("double_seq_bn_inv", Bottleneck.houlsby().optCoupling(coupling));
+    builders.put("parallel", Bottleneck.parallel());
+    builders.put("par_bn", Bottleneck.parallel());
+    builders.put("scaled_par_bn", Bottleneck.scaledParallel());
+    builders.put("adapterplus", Bottleneck.adapterPlus());
+    builders.put("compacter", Bottleneck.compacter());
+    builders.put("compacter++", Bottleneck.compacterPlusPlus());
+    Map<String, ComposableMethod> presets = new LinkedHashMap<>();
+    builders.forEach((name, builder) -> presets.put(name, builder.build()));
+    return presets;
+  }
 
   @Override
   public String architecture() {
@@ -52,6 +76,7 @@ public final class BottleneckInterchange implements AdapterHubInterchange {
         .optDropout(config.number("dropout", 0))
         .optStochasticDepth(config.number("stochastic_depth", 0))
         .optLeaveOut(config.wholes("leave_out"))
+        .optDropFirst(config.whole("drop_first", 0))
         .optPhm(phm(config))
         .optCoupling(coupling(config))
         .build();
@@ -154,7 +179,7 @@ public final class BottleneckInterchange implements AdapterHubInterchange {
   }
 
   @Override
-  public Map<String, @Nullable Object> write(AdapterMethod method) {
+  public Map<String, @Nullable Object> fields(AdapterMethod method) {
     Bottleneck bottleneck = (Bottleneck) method;
     Norms norms = bottleneck.norms();
     Coupling coupling = bottleneck.coupling();
@@ -184,6 +209,7 @@ public final class BottleneckInterchange implements AdapterHubInterchange {
     fields.put("dropout", bottleneck.dropout());
     fields.put("stochastic_depth", bottleneck.stochasticDepth());
     fields.put("leave_out", bottleneck.leaveOut());
+    fields.put("drop_first", bottleneck.dropFirst()); // ours: training alone reads it
     fields.put("inv_adapter", coupling == null ? null : "nice");
     fields.put("inv_adapter_reduction_factor", coupling == null ? null : coupling.reduction());
     addPhm(fields, bottleneck.phm());

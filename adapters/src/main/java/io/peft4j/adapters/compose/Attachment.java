@@ -11,6 +11,7 @@ import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
+import io.peft4j.graph.passes.ConstantFolder;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
 import java.util.ArrayList;
@@ -40,12 +41,15 @@ public final class Attachment {
   private final Set<String> nodeNames = new HashSet<>();
   private final Set<String> fresh = new HashSet<>();
   private @Nullable List<TransformerLayer> layers;
+  private @Nullable GraphView folded;
 
   private Attachment(Graph base, Graph separated, String adapter, long seed) {
     this.base = base;
     view = new GraphView(separated);
     sites = Sites.of(separated);
-    editor = separated.edit().tagging(adapter);
+    // What was known of shapes need not hold for a longer sequence.
+    editor = separated.edit().clearValues().tagging(adapter);
+    separated.nodes().forEach(node -> nodeNames.add(node.name()));
     this.adapter = adapter;
     random = new SplittableRandom(seed);
   }
@@ -92,7 +96,8 @@ public final class Attachment {
 
   /** The adapter, attached. */
   public AttachedAdapter end(AdapterMethod method, String name) {
-    return new AttachedAdapter(name, method, base, editor.build(), tensors, List.copyOf(targets));
+    return new AttachedAdapter(
+        name, method, base, editor.pruneNodes().build(), tensors, List.copyOf(targets));
   }
 
   /** The name of the adapter that is being added. */
@@ -107,6 +112,14 @@ public final class Attachment {
   /** The model as it was. */
   public GraphView view() {
     return view;
+  }
+
+  /** The model as it was, with what depends on constants alone computed. */
+  public GraphView folded() {
+    if (folded == null) {
+      folded = new GraphView(ConstantFolder.apply(view.graph()));
+    }
+    return folded;
   }
 
   public GraphEditor editor() {

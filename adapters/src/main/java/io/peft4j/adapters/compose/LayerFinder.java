@@ -58,10 +58,16 @@ final class LayerFinder {
               layerPath(block.down().path(), i),
               attention,
               block,
-              sum(attention.output(), attention.query().input()),
-              sum(block.down(), block.up().input())));
+              sum(attention.output(), unflattened(attention.query().input())),
+              sum(block.down(), unflattened(block.up().input()))));
     }
     return layers;
+  }
+
+  /** A layer that takes two axes may read the value with the first ones joined. */
+  private String unflattened(String value) {
+    Node reshape = view.producer(value, "Reshape");
+    return reshape == null ? value : reshape.requiredInput(0);
   }
 
   private static String layerPath(String path, int number) {
@@ -78,12 +84,13 @@ final class LayerFinder {
   private ResidualSum sum(LinearSite last, String blockInput) {
     String hidden = last.output();
     while (true) {
-      Node next = view.onlyConsumer(hidden);
-      if (next == null || !next.domain().isEmpty()) {
+      List<Node> users = view.consumers(hidden).stream().filter(node -> !node.is("Shape")).toList();
+      if (users.size() != 1 || !users.get(0).domain().isEmpty()) {
         throw noSum(last);
       }
+      Node next = users.get(0);
       switch (next.op()) {
-        case "Dropout", "Identity", "Cast" -> hidden = next.output();
+        case "Dropout", "Identity", "Cast", "Reshape" -> hidden = next.output();
         case "Add" -> {
           int own = next.requiredInput(0).equals(hidden) ? 0 : 1;
           return joined(last, hidden, next.requiredInput(1 - own), next, blockInput);

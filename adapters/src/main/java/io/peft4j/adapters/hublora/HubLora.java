@@ -126,6 +126,21 @@ public record HubLora(
         0.1);
   }
 
+  public HubLora alpha(double newAlpha) {
+    return new HubLora(
+        change, places, rank, newAlpha, dropout, gating, start, leaveOut, diagonalB, diagonalD);
+  }
+
+  public HubLora rank(int newRank) {
+    return new HubLora(
+        change, places, newRank, alpha, dropout, gating, start, leaveOut, diagonalB, diagonalD);
+  }
+
+  public HubLora gating(boolean on) {
+    return new HubLora(
+        change, places, rank, alpha, dropout, on, start, leaveOut, diagonalB, diagonalD);
+  }
+
   @Override
   public String name() {
     return switch (change) {

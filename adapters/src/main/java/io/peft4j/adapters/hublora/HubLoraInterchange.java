@@ -2,8 +2,9 @@ package io.peft4j.adapters.hublora;
 
 import static io.peft4j.adapters.adapterhub.AdapterHubInterchange.unsupported;
 
+import com.google.common.collect.ImmutableMap;
 import io.peft4j.adapter.AdapterMethod;
-import io.peft4j.adapters.adapterhub.AdapterHubInterchange;
+import io.peft4j.adapters.adapterhub.PresetInterchange;
 import io.peft4j.adapters.peft.PeftConfig;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
@@ -13,11 +14,15 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** {@code LoRAConfig} of AdapterHub and its kin. */
-public final class HubLoraInterchange implements AdapterHubInterchange {
+public final class HubLoraInterchange extends PresetInterchange {
   private static final List<Place> ATTENTION = List.of(Place.QUERY, Place.KEY, Place.VALUE);
 
   /** For ServiceLoader. */
-  public HubLoraInterchange() {}
+  public HubLoraInterchange() {
+    super(
+        ImmutableMap.of(
+            "hub-lora", HubLora.lora(), "hub-ia3", HubLora.ia3(), "hub-vera", HubLora.vera()));
+  }
 
   @Override
   public String architecture() {
@@ -81,7 +86,7 @@ public final class HubLoraInterchange implements AdapterHubInterchange {
   }
 
   @Override
-  public Map<String, @Nullable Object> write(AdapterMethod method) {
+  public Map<String, @Nullable Object> fields(AdapterMethod method) {
     HubLora lora = (HubLora) method;
     boolean vera = lora.change() == Change.SHARED_LOW_RANK;
     List<String> matrices =

@@ -4,6 +4,7 @@ import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
+import io.peft4j.math.Matrix;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
 
@@ -19,7 +20,7 @@ final class LoraMerge {
           sites.linear(path).orElseThrow(() -> new IllegalStateException("lost site " + path));
       Tensor weight = adapter.base().initializer(site.weight());
       if (method.change() == Change.SCALE) {
-        double[] factors = values(adapter, path, "lora_B");
+        double[] factors = tensor(adapter, path, "lora_B").toDoubles();
         editor.initializer(site.weight(), scaled(weight, factors, method.scale(), site.inFirst()));
         if (site.bias() != null) {
           Tensor bias = adapter.base().initializer(site.bias());
@@ -32,11 +33,8 @@ final class LoraMerge {
     return editor.build();
   }
 
-  private static double[] values(AttachedAdapter adapter, String path, String part) {
-    return adapter
-        .graph()
-        .initializer(path + "." + LoraChange.name(adapter.name(), part))
-        .toDoubles();
+  private static Tensor tensor(AttachedAdapter adapter, String path, String part) {
+    return adapter.graph().initializer(path + "." + LoraChange.name(adapter.name(), part));
   }
 
   /** Each output's numbers times its factor; outputs along the last axis, or along the first. */
@@ -54,19 +52,14 @@ final class LoraMerge {
       HubLora method, AttachedAdapter adapter, LinearSite site, Tensor weight) {
     int in = Math.toIntExact(site.inFeatures());
     int out = Math.toIntExact(site.outFeatures());
-    int r = method.rank();
-    double[] left;
-    double[] right;
-    if (method.change() == Change.LOW_RANK) {
-      left = values(adapter, site.path(), "lora_B");
-      right = values(adapter, site.path(), "lora_A");
-    } else {
-      double[] b = values(adapter, site.path(), "vera_B");
-      double[] d = values(adapter, site.path(), "vera_D");
-      left = product(b, shared(adapter, "lora_B"), out, out, r);
-      right = product(d, shared(adapter, "lora_A"), r, r, in);
+    boolean lowRank = method.change() == Change.LOW_RANK;
+    Matrix left = Matrix.of(tensor(adapter, site.path(), lowRank ? "lora_B" : "vera_B"));
+    Matrix right = Matrix.of(tensor(adapter, site.path(), lowRank ? "lora_A" : "vera_D"));
+    if (!lowRank) {
+      left = left.times(Matrix.of(shared(adapter, "lora_B")));
+      right = right.times(Matrix.of(shared(adapter, "lora_A")));
     }
-    double[] delta = product(left, right, out, r, in);
+    double[] delta = left.times(right).values();
     double[] sum = weight.toDoubles();
     for (int o = 0; o < out; o++) {
       for (int i = 0; i < in; i++) {
@@ -76,26 +69,12 @@ final class LoraMerge {
     return Tensor.ofDoubles(weight.shape(), sum).cast(weight.dtype());
   }
 
-  private static double[] shared(AttachedAdapter adapter, String part) {
+  private static Tensor shared(AttachedAdapter adapter, String part) {
     String end = "shared_parameters." + adapter.name() + "." + part;
     return adapter.tensors().stream()
         .filter(tensor -> tensor.parameter().equals(end))
         .findFirst()
-        .map(tensor -> adapter.graph().initializer(tensor.initializer()).toDoubles())
+        .map(tensor -> adapter.graph().initializer(tensor.initializer()))
         .orElseThrow(() -> new IllegalStateException("lost tensor " + end));
-  }
-
-  /** a [rows, inner] times b [inner, columns]. */
-  private static double[] product(double[] a, double[] b, int rows, int inner, int columns) {
-    double[] result = new double[rows * columns];
-    for (int i = 0; i < rows; i++) {
-      for (int k = 0; k < inner; k++) {
-        double factor = a[i * inner + k];
-        for (int j = 0; j < columns; j++) {
-          result[i * columns + j] += factor * b[k * columns + j];
-        }
-      }
-    }
-    return result;
   }
 }

@@ -80,6 +80,11 @@ public class PeftConfig implements MethodSettings {
     throw new CheckpointFormatException(file + " holds no JSON object; save the adapter again");
   }
 
+  /** Fields that stand in no file; {@code source} names them in messages. */
+  public static PeftConfig of(Path source, Map<String, ?> fields) {
+    return new PeftConfig(source, "", JSON.valueToTree(fields));
+  }
+
   /** The same configuration, where one field means these targets. */
   PeftConfig withTargets(String key, Targets targets) {
     return new WithTargets(this, key, targets);

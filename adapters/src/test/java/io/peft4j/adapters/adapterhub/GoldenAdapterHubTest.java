@@ -4,9 +4,13 @@ import io.peft4j.AdaptedModel;
 import io.peft4j.Checkpoints;
 import io.peft4j.adapters.FiniteDifferences;
 import io.peft4j.adapters.MethodCase;
+import io.peft4j.adapters.bottleneck.AdapterDrop;
 import io.peft4j.graph.Graph;
 import io.peft4j.loaders.safetensors.SafeTensors;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -27,8 +31,10 @@ class GoldenAdapterHubTest {
     MethodCase.bert().save(work.resolve(EXPORT));
   }
 
+  private static final String DIREFT = "direft";
+
   static Stream<String> cases() {
-    return HubCase.all();
+    return HubCase.all().filter(name -> !name.equals(DIREFT));
   }
 
   @ParameterizedTest
@@ -83,5 +89,37 @@ class GoldenAdapterHubTest {
         golden.io().get("logits"),
         HubCase.TOLERANCE,
         0);
+  }
+
+  @Test
+  void direftIsReadAsTheLibraryReadsItSinceItsConfigurationDoesNotTellItFromNoreft() {
+    HubCase golden = HubCase.of(DIREFT);
+    AdaptedModel adapted = golden.adapted();
+    golden.assertLogits(adapted, "logits_reloaded");
+    HubCase.assertSavedAlike(golden.folder(), adapted, folder.resolve("saved"));
+  }
+
+  @Test
+  void direftIsAsItWasTrainedWhereTheConfigurationSaysSo() throws IOException {
+    HubCase golden = HubCase.of(DIREFT);
+    Path said = HubCase.copy(golden.folder(), folder.resolve("said"));
+    Path config = said.resolve("adapter_config.json");
+    Files.writeString(
+        config,
+        Files.readString(config).replace("\"r\": 2", "\"r\": 2, \"subtract_projection\": false"));
+    AdaptedModel adapted = MethodCase.bert().load(said);
+    golden.assertOutputs(adapted);
+    golden.assertGradients(adapted);
+    FiniteDifferences.checkSome(golden.golden(), adapted, 1);
+  }
+
+  @Test
+  void layersLeftOutAfterTrainingGiveWhatTheLibraryGives() {
+    HubCase golden = HubCase.of("adapterdrop");
+    AdaptedModel whole = golden.adapted();
+    AdaptedModel fewer = whole.with(AdapterDrop.without(whole.adapter(), List.of(0)));
+    golden.assertLogits(fewer, "logits_leave_out_0");
+    fewer.save(folder.resolve("fewer"));
+    golden.assertLogits(MethodCase.bert().load(folder.resolve("fewer")), "logits_skip_0");
   }
 }

@@ -11,6 +11,9 @@ import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.torch.TorchProgram;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
@@ -45,6 +48,11 @@ record HubCase(MethodCase golden) {
     return golden.inputs();
   }
 
+  void assertLogits(AdaptedModel adapted, String expected) {
+    Tensor logits = MethodCase.run(adapted.graph(), inputs()).get("logits");
+    assertClose(expected, logits, io().get(expected), TOLERANCE, 0);
+  }
+
   void assertOutputs(AdaptedModel adapted) {
     Map<String, Tensor> outputs = MethodCase.run(adapted.graph(), inputs());
     assertClose("logits", outputs.get("logits"), io().get("logits"), TOLERANCE, 0);
@@ -76,10 +84,22 @@ record HubCase(MethodCase golden) {
     }
   }
 
+  /** A copy of a folder, to be changed. */
+  static Path copy(Path from, Path to) {
+    try (Stream<Path> files = Files.walk(from)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, to.resolve(from.relativize(file).toString()));
+      }
+      return to;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** What is saved again holds the same tensors and the same configurations. */
   static void assertSavedAlike(Path before, AdaptedModel adapted, Path saved) {
     adapted.save(saved);
-    try (var files = java.nio.file.Files.walk(before)) {
+    try (Stream<Path> files = Files.walk(before)) {
       for (Path file : files.toList()) {
         String name = file.getFileName().toString();
         Path copy = saved.resolve(before.relativize(file).toString());
@@ -89,8 +109,8 @@ record HubCase(MethodCase golden) {
           assertEqual(SafeTensors.read(copy).tensors(), SafeTensors.read(file).tensors());
         }
       }
-    } catch (java.io.IOException e) {
-      throw new java.io.UncheckedIOException(e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 

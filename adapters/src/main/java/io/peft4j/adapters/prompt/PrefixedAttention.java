@@ -1,0 +1,201 @@
+package io.peft4j.adapters.prompt;
+
+import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapters.compose.Attachment;
+import io.peft4j.graph.Attribute;
+import io.peft4j.graph.DType;
+import io.peft4j.graph.Node;
+import io.peft4j.graph.Tensor;
+import io.peft4j.site.AttentionSite;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Puts keys and values in front of those that an attention makes of its sequence, and lets its mask
+ * cover them. Serves every attention of a model: masks that several share are widened once.
+ */
+public final class PrefixedAttention {
+  private final Attachment at;
+  private final int length;
+  private final Map<String, String> masks = new HashMap<>();
+  private final Map<String, String> rows = new HashMap<>();
+
+  /**
+   * @param length how many keys are put in front
+   */
+  public PrefixedAttention(Attachment at, int length) {
+    this.at = at;
+    this.length = length;
+  }
+
+  /**
+   * Adds a prefix to one attention.
+   *
+   * @param keys [batch or 1, heads, length, width], float32
+   * @param values of the same shape
+   * @throws UnsupportedModelException if the attention has a form that is not known
+   */
+  public void add(AttentionSite site, String scope, String keys, String values) {
+    AttentionCore core = AttentionCore.of(at.folded(), site);
+    DType dtype = site.key().dtype();
+    at.mark();
+    front(scope + ".keys", core.keys(), at.narrow(scope, keys, dtype));
+    front(scope + ".values", core.values(), at.narrow(scope, values, dtype));
+    if (core.mask() != null) {
+      widenMask(scope, core.mask(), core.maskInput(), dtype);
+    }
+  }
+
+  /**
+   * Lets the mask of an attention cover a sequence that is longer at its front: what any token sees
+   * the new ones see, too.
+   *
+   * @throws UnsupportedModelException if tokens do not all see the same
+   */
+  void coverRows(AttentionSite site, String scope) {
+    AttentionCore core = AttentionCore.of(at.folded(), site);
+    Node mask = core.mask();
+    if (mask == null) {
+      return;
+    }
+    if (isByPosition(mask.requiredInput(core.maskInput()))) {
+      throw new UnsupportedModelException(
+          "the attention '%s' lets tokens see only what is before them; this method takes encoders, whose tokens see all"
+              .formatted(site.path()));
+    }
+    at.mark();
+    String value = at.producer(mask.output()).requiredInput(core.maskInput());
+    String row = rows.computeIfAbsent(value, all -> firstRow(scope, all));
+    at.rewire(at.producer(mask.output()), value, row);
+    widenMask(scope, mask, core.maskInput(), site.key().dtype());
+  }
+
+  /** Whether a mask is made by comparing positions. */
+  private boolean isByPosition(String mask) {
+    Set<String> seen = new HashSet<>();
+    Deque<String> open = new ArrayDeque<>(List.of(mask));
+    while (!open.isEmpty()) {
+      Node node = at.view().producer(open.pop());
+      if (node == null) {
+        continue;
+      }
+      switch (node.op()) {
+        case "Trilu", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "CumSum" -> {
+          return true;
+        }
+        default -> node.inputs().stream().filter(seen::add).forEach(open::add);
+      }
+    }
+    return false;
+  }
+
+  /** [.., .., rows, sequence] to [.., .., 1, sequence]. */
+  private String firstRow(String scope, String mask) {
+    return at.node(
+        scope + ".mask",
+        "Slice",
+        mask,
+        at.constant(scope + ".from", Tensor.vector(0)),
+        at.constant(scope + ".to", Tensor.vector(1)),
+        at.constant(scope + ".axis", Tensor.vector(-2)));
+  }
+
+  private void front(String scope, AttentionCore.Passage passage, String prefix) {
+    int[] order = new int[4];
+    boolean same = true;
+    for (int i = 0; i < 4; i++) {
+      order[passage.order().get(i)] = i;
+      same &= passage.order().get(i) == i;
+    }
+    String turned =
+        same
+            ? prefix
+            : at.node(
+                scope,
+                "Transpose",
+                Map.of("perm", Attribute.ofInts(order[0], order[1], order[2], order[3])),
+                prefix);
+    Node user = at.producer(passage.user().output());
+    String present = user.requiredInput(user.is("MatMul") ? 1 : 0);
+    String rows =
+        at.node(
+            scope, "Shape", Map.of("start", Attribute.of(0L), "end", Attribute.of(1L)), present);
+    String ones = at.constant(scope + ".ones", Tensor.vector(1, 1, 1));
+    String shape = at.node(scope, "Concat", Map.of("axis", Attribute.of(0L)), rows, ones);
+    String spread = at.node(scope, "Expand", turned, shape);
+    String joined =
+        at.node(
+            scope,
+            "Concat",
+            Map.of("axis", Attribute.of((long) passage.sequenceAxis())),
+            spread,
+            present);
+    at.rewire(user, present, joined);
+  }
+
+  private void widenMask(String scope, Node mask, int input, DType dtype) {
+    if (mask.is("Where")) {
+      skipExpand(mask.requiredInput(input));
+    }
+    Node present = at.producer(mask.output());
+    String narrow = present.requiredInput(input);
+    String wide = masks.computeIfAbsent(narrow, value -> widened(scope, seen(mask, dtype), value));
+    at.rewire(present, narrow, wide);
+  }
+
+  /** [.., .., rows, sequence] to [.., .., rows, length + sequence]; what is in front is seen. */
+  private String widened(String scope, Tensor seenInFront, String value) {
+    String name = scope + ".mask";
+    String shape = at.node(name, "Shape", value);
+    String front =
+        at.node(
+            name,
+            "Slice",
+            shape,
+            at.constant(name + ".from", Tensor.vector(0)),
+            at.constant(name + ".to", Tensor.vector(-1)),
+            at.constant(name + ".axis", Tensor.vector(0)));
+    String size =
+        at.node(
+            name,
+            "Concat",
+            Map.of("axis", Attribute.of(0L)),
+            front,
+            at.constant(name + ".length", Tensor.vector(length)));
+    String seen = at.node(name, "Expand", at.constant(name + ".seen", seenInFront), size);
+    return at.node(name, "Concat", Map.of("axis", Attribute.of(-1L)), seen, value);
+  }
+
+  /**
+   * A choice between scores may be spread to their shape, which is another by now; without, it
+   * spreads by itself.
+   */
+  private void skipExpand(String choice) {
+    Node user = at.view().producer(choice);
+    while (user != null && (user.is("Cast") || user.is("Identity") || user.is("Not"))) {
+      Node before = at.view().producer(user.requiredInput(0));
+      if (before != null && before.is("Expand")) {
+        at.rewire(user, before.output(), before.requiredInput(0));
+        return;
+      }
+      user = before;
+    }
+    if (user != null && user.is("Expand")) {
+      at.rewire(choice, user.requiredInput(0));
+    }
+  }
+
+  /** The mask of what is seen: nothing added to a score, or the choice of the score itself. */
+  private Tensor seen(Node mask, DType dtype) {
+    if (mask.is("Add")) {
+      return Tensor.scalar(0f).cast(dtype);
+    }
+    boolean scoresFirst = !Double.isNaN(at.folded().scalar(mask.input(2)));
+    return Tensor.ofLongs(new long[0], scoresFirst ? 1 : 0).cast(DType.BOOL);
+  }
+}
