@@ -30,7 +30,9 @@ import picocli.CommandLine.Spec;
       MergeCommand.class,
       PruneCommand.class,
       ExportCommand.class,
-      CompareCommand.class
+      CompareCommand.class,
+      SparsifyCommand.class,
+      FactorizeCommand.class
     })
 public final class Main implements Runnable {
   /** For {@code --version}. */

@@ -149,6 +149,12 @@ final class PruneCommand extends Subcommand {
     if (output == null) {
       throw wrongUsage("--output is missing");
     }
+    if (structures.contains("weights")) {
+      throw wrongUsage("weights that are zero leave no shape smaller; 'peft4j sparsify' sets them");
+    }
+    if (structures.contains("rank")) {
+      throw wrongUsage("'peft4j factorize' splits layers into two of a low rank");
+    }
     try {
       return new PruneRecipe(
           source,
