@@ -17,6 +17,7 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
 import io.peft4j.task.PooledHead;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -44,6 +45,19 @@ public final class AdaptedModel {
   /** The model with adapter and head, with present values. */
   public Graph graph() {
     return stored.adapter().graph();
+  }
+
+  /** By how much single parameters learn faster than a recipe says, by initializer. */
+  public Map<String, Double> learningRateFactors() {
+    AttachedAdapter adapter = adapter();
+    Map<String, Double> factors = new LinkedHashMap<>();
+    for (AdapterTensor tensor : adapter.tensors()) {
+      double factor = adapter.method().learningRateFactor(tensor, graph());
+      if (factor != 1 && graph().trainable().contains(tensor.initializer())) {
+        factors.put(tensor.initializer(), factor);
+      }
+    }
+    return factors;
   }
 
   /** The classes in order; empty if they are not known. */

@@ -18,7 +18,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -121,51 +120,5 @@ class GoldenTrainingTest {
     assertThat(groups.get(0).weightDecay()).isEqualTo(0.01);
     assertThat(groups.get(0).names()).hasSize(trained.size() - 1);
     assertThat(groups.get(1)).isEqualTo(new AdamW.Group(Set.of("classifier.bias"), 1, 0));
-  }
-
-  /** Batches as they were given to torch, one after the other. */
-  private record GoldenBatches(List<Map<String, Tensor>> batches) implements BatchSource {
-    static final int ROWS = 4;
-
-    static GoldenBatches read(Path file) {
-      Map<String, Map<String, Tensor>> batches = new LinkedHashMap<>();
-      SafeTensors.read(file)
-          .tensors()
-          .forEach(
-              (key, tensor) ->
-                  batches
-                      .computeIfAbsent(
-                          key.substring(0, key.indexOf('.')), k -> new LinkedHashMap<>())
-                      .put(key.substring(key.indexOf('.') + 1), tensor));
-      return new GoldenBatches(
-          batches.entrySet().stream()
-              .sorted(Map.Entry.comparingByKey())
-              .map(Map.Entry::getValue)
-              .toList());
-    }
-
-    @Override
-    public int size() {
-      return ROWS * batches.size();
-    }
-
-    @Override
-    public Map<String, Tensor> batch(int[] rows) {
-      int number = rows[0] / ROWS;
-      for (int i = 0; i < ROWS; i++) {
-        assertThat(rows[i]).isEqualTo(number * ROWS + i);
-      }
-      return batches.get(number);
-    }
-
-    @Override
-    public int length(int row) {
-      return (int) batches.get(row / ROWS).get("input_ids").dim(1);
-    }
-
-    @Override
-    public long label(int row) {
-      return batches.get(row / ROWS).get("labels").toLongs()[row % ROWS];
-    }
   }
 }

@@ -30,4 +30,13 @@ public interface AdapterMethod {
    * @throws io.peft4j.PeftException if the method cannot be merged; the message says why
    */
   Graph merge(AttachedAdapter adapter);
+
+  /**
+   * By how much a trained tensor learns faster than the recipe says.
+   *
+   * @param graph the adapted model
+   */
+  default double learningRateFactor(AdapterTensor tensor, Graph graph) {
+    return 1;
+  }
 }

@@ -3,6 +3,7 @@ package io.peft4j.adapter;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
+import io.peft4j.site.ConvSite;
 import io.peft4j.site.EmbeddingSite;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.NormSite;
@@ -39,6 +40,9 @@ public final class SavedModules {
         add(editor, tensors, norm.bias(), site.path(), "bias", false);
       } else if (site instanceof EmbeddingSite embedding) {
         add(editor, tensors, embedding.weight(), site.path(), "weight", false);
+      } else if (site instanceof ConvSite conv) {
+        add(editor, tensors, conv.weight(), site.path(), "weight", false);
+        add(editor, tensors, conv.bias(), site.path(), "bias", false);
       }
     }
     return tensors;
@@ -75,7 +79,7 @@ public final class SavedModules {
   public static void keep(GraphEditor merged, AttachedAdapter adapter) {
     for (AdapterTensor tensor : adapter.tensors()) {
       Tensor original = merged.initializer(tensor.initializer());
-      if (original != null) {
+      if (original != null && adapter.graph().trainable().contains(tensor.initializer())) {
         Tensor trained = adapter.graph().initializer(tensor.initializer());
         merged.initializer(tensor.initializer(), trained.cast(original.dtype()));
       }

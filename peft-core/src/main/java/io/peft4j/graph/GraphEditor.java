@@ -172,6 +172,13 @@ public final class GraphEditor {
     return initializers.get(key);
   }
 
+  /** The initializer of this name, which must be there. */
+  public Tensor requiredInitializer(String key) {
+    Tensor tensor = initializers.get(key);
+    checkArgument(tensor != null, "there is no initializer '%s'", key);
+    return tensor;
+  }
+
   /** Marks an initializer as one that training changes. */
   public GraphEditor train(String key) {
     checkArgument(initializers.containsKey(key), "there is no initializer '%s' to train", key);

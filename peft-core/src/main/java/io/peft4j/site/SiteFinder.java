@@ -115,7 +115,8 @@ final class SiteFinder {
                 node.requiredInput(1),
                 node.output(),
                 table.tensor().dim(0),
-                table.tensor().dim(1)));
+                table.tensor().dim(1),
+                table.compute()));
       }
     }
     return found;
@@ -138,6 +139,30 @@ final class SiteFinder {
               weight.initializer(),
               bias == null ? null : bias.initializer(),
               node.output()));
+    }
+    return found;
+  }
+
+  List<ConvSite> convolutions() {
+    List<ConvSite> found = new ArrayList<>();
+    for (Node node : view.graph().nodes()) {
+      WeightPath weight = node.is("Conv") ? WeightPath.of(view, node.input(1)) : null;
+      if (weight == null || !node.tag().isEmpty() || weight.tensor().rank() < 3) {
+        continue;
+      }
+      WeightPath bias = WeightPath.of(view, node.input(2));
+      String path = ModulePaths.of(node, List.of(weight.initializer()));
+      found.add(
+          new ConvSite(
+              path == null ? "conv_" + found.size() : path,
+              weight.initializer(),
+              bias == null ? null : bias.initializer(),
+              node.requiredInput(0),
+              node.output(),
+              node.attributes(),
+              weight.tensor().dim(1) * node.intAttribute("group", 1),
+              weight.tensor().dim(0),
+              weight.compute()));
     }
     return found;
   }

@@ -17,7 +17,8 @@ public record Sites(
     List<FeedForwardSite> feedForwards,
     List<AttentionSite> attentions,
     List<NormSite> norms,
-    List<EmbeddingSite> embeddings) {
+    List<EmbeddingSite> embeddings,
+    List<ConvSite> convolutions) {
 
   public Sites {
     linears = List.copyOf(linears);
@@ -25,6 +26,7 @@ public record Sites(
     attentions = List.copyOf(attentions);
     norms = List.copyOf(norms);
     embeddings = List.copyOf(embeddings);
+    convolutions = List.copyOf(convolutions);
   }
 
   /** Finds the sites of a graph by structure; names serve only to give them paths. */
@@ -42,7 +44,8 @@ public record Sites(
         feedForwards.stream().map(f -> withRoles(f, named)).toList(),
         attentions.stream().map(a -> withRoles(a, named)).toList(),
         finder.norms(),
-        finder.embeddings());
+        finder.embeddings(),
+        finder.convolutions());
   }
 
   private static Map<LinearSite, Role> roles(
@@ -98,11 +101,12 @@ public record Sites(
         role(named, site.output()));
   }
 
-  /** Every single layer that has a path: linear layers, norms and embeddings. */
+  /** Every single layer that has a path: linear layers, norms, embeddings and convolutions. */
   public List<Site> modules() {
     List<Site> all = new ArrayList<>(linears);
     all.addAll(norms);
     all.addAll(embeddings);
+    all.addAll(convolutions);
     return all;
   }
 

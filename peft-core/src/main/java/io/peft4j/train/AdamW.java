@@ -10,6 +10,7 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -18,6 +19,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -107,18 +109,36 @@ public final class AdamW implements AutoCloseable {
 
   /**
    * The usual groups of what trains in a graph: no decay for biases and for the weights of
-   * normalisations, known by their names (one that ends in {@code bias} or holds {@code norm}) or
-   * by their place in the graph.
+   * normalisations, known by their names (one that is or ends in {@code bias}, or holds {@code
+   * norm}) or by their place in the graph.
    */
   public static List<Group> groups(Graph graph, double weightDecay) {
+    return groups(graph, weightDecay, Map.of());
+  }
+
+  /**
+   * As {@link #groups(Graph, double)}, with another learning rate for some parameters.
+   *
+   * @param rateFactors by parameter; 1 for those that are not named
+   */
+  public static List<Group> groups(
+      Graph graph, double weightDecay, Map<String, Double> rateFactors) {
     Set<String> structural = biasesAndNorms(Sites.of(graph));
-    Set<String> plain = new LinkedHashSet<>();
-    Set<String> decayed = new LinkedHashSet<>();
+    Map<Double, Set<String>> plain = new TreeMap<>(Map.of(1.0, new LinkedHashSet<>()));
+    Map<Double, Set<String>> decayed = new TreeMap<>(Map.of(1.0, new LinkedHashSet<>()));
     for (String name : graph.trainable()) {
-      boolean named = name.endsWith("bias") || name.toLowerCase(Locale.ROOT).contains("norm");
-      (named || structural.contains(name) ? plain : decayed).add(name);
+      boolean named =
+          name.endsWith("bias")
+              || name.contains(".bias.")
+              || name.toLowerCase(Locale.ROOT).contains("norm");
+      (named || structural.contains(name) ? plain : decayed)
+          .computeIfAbsent(rateFactors.getOrDefault(name, 1.0), key -> new LinkedHashSet<>())
+          .add(name);
     }
-    return List.of(new Group(decayed, 1, weightDecay), new Group(plain, 1, 0));
+    List<Group> groups = new ArrayList<>();
+    decayed.forEach((factor, names) -> groups.add(new Group(names, factor, weightDecay)));
+    plain.forEach((factor, names) -> groups.add(new Group(names, factor, 0)));
+    return groups;
   }
 
   private static Set<String> biasesAndNorms(Sites sites) {

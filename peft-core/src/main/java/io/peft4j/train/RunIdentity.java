@@ -6,13 +6,16 @@ import io.peft4j.data.BatchSource;
 import io.peft4j.graph.Graph;
 import io.peft4j.task.Objective;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What must be the same where a training goes on as where it stopped.
  *
- * @param model a hash of the graph and of every weight that does not train
+ * @param model a hash of the graph, of every weight that does not train, and of the factors on
+ *     learning rates
  * @param output the name of the output that the loss judges
  * @param rule the name of the adapter's {@link StepRule}
  * @param trainingData a hash of the lengths and labels of the rows
@@ -30,6 +33,7 @@ record RunIdentity(
   static RunIdentity of(
       Recipe recipe,
       Graph graph,
+      Map<String, Double> rateFactors,
       String output,
       Objective objective,
       StepRule rule,
@@ -37,7 +41,7 @@ record RunIdentity(
       @Nullable BatchSource validation) {
     return new RunIdentity(
         recipe,
-        hash(graph),
+        hash(graph, rateFactors),
         output,
         objective.name(),
         rule.name(),
@@ -45,8 +49,9 @@ record RunIdentity(
         validation == null ? null : hash(validation));
   }
 
-  private static String hash(Graph graph) {
+  private static String hash(Graph graph, Map<String, Double> rateFactors) {
     Hasher hasher = Hashing.sha256().newHasher();
+    hasher.putString(new TreeMap<>(rateFactors).toString(), StandardCharsets.UTF_8);
     hasher.putString(graph.toText(), StandardCharsets.UTF_8);
     graph
         .initializers()

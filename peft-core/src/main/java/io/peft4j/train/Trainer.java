@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Fine-tunes an adapted model. */
@@ -147,14 +148,16 @@ public final class Trainer {
       Objective objective,
       String logits) {
     StepRule rule = StepRule.of(model);
+    Map<String, Double> rates = model.learningRateFactors();
     try (TrainingLoop loop =
-        new TrainingLoop(model.graph(), logits, objective, recipe, rule, listener)) {
+        new TrainingLoop(model.graph(), rates, logits, objective, recipe, rule, listener)) {
       TrainingStates states = null;
       if (stateFolder != null) {
         states =
             new TrainingStates(
                 stateFolder,
-                RunIdentity.of(recipe, model.graph(), logits, objective, rule, train, validation));
+                RunIdentity.of(
+                    recipe, model.graph(), rates, logits, objective, rule, train, validation));
       }
       if (states != null && resumes) {
         loop.resume(states);

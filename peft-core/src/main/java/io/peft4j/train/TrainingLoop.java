@@ -41,8 +41,12 @@ final class TrainingLoop implements AutoCloseable {
   private Map<String, Tensor> best = Map.of();
   private double secondsBefore;
 
+  /**
+   * @param rateFactors by how much single parameters learn faster than the recipe says
+   */
   TrainingLoop(
       Graph graph,
+      Map<String, Double> rateFactors,
       String logits,
       Objective objective,
       Recipe recipe,
@@ -63,7 +67,9 @@ final class TrainingLoop implements AutoCloseable {
     optimised = new LinkedHashSet<>(parameters.names());
     optimised.removeAll(rule.owned());
     List<AdamW.Group> groups =
-        AdamW.groups(graph, recipe.weightDecay()).stream().map(g -> g.within(optimised)).toList();
+        AdamW.groups(graph, recipe.weightDecay(), rateFactors).stream()
+            .map(g -> g.within(optimised))
+            .toList();
     optimizer = new AdamW(parameters, groups, AdamW.Settings.standard());
   }
 

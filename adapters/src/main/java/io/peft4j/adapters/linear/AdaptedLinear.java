@@ -3,12 +3,14 @@ package io.peft4j.adapters.linear;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.LinearSite;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -35,6 +37,29 @@ public final class AdaptedLinear {
     this.all = all;
     this.adapter = adapter;
     this.random = random;
+  }
+
+  /**
+   * Adds a method's tensors and nodes to one layer; every use of its output takes the new one.
+   *
+   * @param layers all that the method adapts
+   * @return the tensors of the adapter's file
+   */
+  public static List<AdapterTensor> adapt(
+      GraphEditor editor,
+      LinearSite site,
+      List<LinearSite> layers,
+      String adapter,
+      SplittableRandom random,
+      Function<AdaptedLinear, Expression> formula) {
+    AdaptedLinear layer = new AdaptedLinear(editor, site, layers, adapter, random);
+    int before = editor.nodes().size();
+    Expression output = formula.apply(layer);
+    List<Node> all = editor.nodes();
+    layer.replaceOutput(
+        output,
+        all.subList(before, all.size()).stream().flatMap(n -> n.outputs().stream()).toList());
+    return layer.tensors();
   }
 
   public String path() {
@@ -78,6 +103,29 @@ public final class AdaptedLinear {
     Expression stored = graph.of(site.weight());
     Expression wide = weightValues().dtype() == DType.FLOAT32 ? stored : stored.cast(DType.FLOAT32);
     return site.inFirst() ? wide.transposed() : wide;
+  }
+
+  /** The layer's output without its bias, x Wᵀ, [..., out]. */
+  public Expression product() {
+    Expression bias = bias();
+    if (bias == null) {
+      return y();
+    }
+    for (Node node : graph.editor().nodes()) {
+      if (node.is("Add") && node.outputs().contains(site.output())) {
+        int other = node.requiredInput(0).equals(site.bias()) ? 1 : 0;
+        boolean plain = node.requiredInput(1 - other).equals(site.bias());
+        return plain ? wide(graph.of(node.requiredInput(other))) : y().minus(bias);
+      }
+    }
+    return y().minus(bias);
+  }
+
+  /** W m, for a matrix [in, n], without a copy of the weight that lies another way. */
+  public Expression weightTimes(Expression matrix) {
+    Expression stored = graph.of(site.weight());
+    Expression wide = weightValues().dtype() == DType.FLOAT32 ? stored : stored.cast(DType.FLOAT32);
+    return site.inFirst() ? matrix.transposed().matmul(wide).transposed() : wide.matmul(matrix);
   }
 
   /** The bias, [out]; null if the layer has none. */

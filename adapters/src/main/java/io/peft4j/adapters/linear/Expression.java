@@ -4,6 +4,7 @@ import com.google.common.primitives.Ints;
 import com.google.common.primitives.Longs;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
+import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
 import java.util.Arrays;
 import java.util.List;
@@ -21,6 +22,15 @@ public final class Expression {
   Expression(ExpressionGraph graph, String value) {
     this.graph = graph;
     this.value = value;
+  }
+
+  /**
+   * A value of a graph, further ones of which belong to one module and one adapter.
+   *
+   * @param path of the module
+   */
+  public static Expression of(GraphEditor editor, String path, String adapter, String value) {
+    return new ExpressionGraph(editor, path, adapter).of(value);
   }
 
   /** The name of the value in the graph. */
@@ -115,6 +125,11 @@ public final class Expression {
   /** The matrix product over the last two axes. */
   public Expression matmul(Expression other) {
     return op("MatMul", other);
+  }
+
+  /** The convolution with a weight, with the attributes of ONNX's Conv. */
+  public Expression convolved(Expression weight, Map<String, Attribute> attributes) {
+    return op("Conv", attributes, weight);
   }
 
   /** The last two axes of a matrix, [a, b], become [b, a]. */
@@ -227,7 +242,8 @@ public final class Expression {
     return graph.detached(this);
   }
 
-  Expression cast(DType type) {
+  /** The same numbers in another type. */
+  public Expression cast(DType type) {
     return op("Cast", Map.of("to", Attribute.of((long) type.onnxCode())));
   }
 

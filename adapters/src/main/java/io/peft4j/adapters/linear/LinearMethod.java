@@ -8,7 +8,6 @@ import io.peft4j.adapter.SavedModules;
 import io.peft4j.adapter.Targets;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
-import io.peft4j.graph.Node;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Site;
 import io.peft4j.site.Sites;
@@ -45,14 +44,8 @@ public interface LinearMethod extends AdapterMethod {
     List<LinearSite> layers = layers(sites);
     SplittableRandom random = new SplittableRandom(seed);
     for (LinearSite site : layers) {
-      AdaptedLinear layer = new AdaptedLinear(editor, site, layers, adapter, random.split());
-      int before = editor.nodes().size();
-      Expression output = adapt(layer);
-      List<Node> all = editor.nodes();
-      layer.replaceOutput(
-          output,
-          all.subList(before, all.size()).stream().flatMap(n -> n.outputs().stream()).toList());
-      tensors.addAll(layer.tensors());
+      tensors.addAll(
+          AdaptedLinear.adapt(editor, site, layers, adapter, random.split(), this::adapt));
     }
     tensors.addAll(SavedModules.train(editor, sites, modulesToSave()));
     return new AttachedAdapter(

@@ -6,7 +6,9 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
+import io.peft4j.site.EmbeddingSite;
 import io.peft4j.site.LinearSite;
+import io.peft4j.site.Sites;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -36,7 +38,7 @@ public final class MergedWeights {
    */
   public void put(LinearSite layer, Tensor weight, @Nullable Tensor bias) {
     Tensor narrow = weight.cast(base.initializer(layer.weight()).dtype());
-    if (isShared(layer)) {
+    if (isShared(view, layer)) {
       untie(layer, narrow);
     } else {
       editor.initializer(layer.weight(), narrow);
@@ -46,8 +48,50 @@ public final class MergedWeights {
     }
   }
 
+  /**
+   * @param table the new table; what else reads the old one keeps it as its own
+   */
+  public void put(EmbeddingSite embedding, Tensor table) {
+    Tensor old = base.initializer(embedding.weight());
+    editor.pruneNodes();
+    GraphView now = new GraphView(editor.build());
+    Node lookup = now.producer(embedding.output());
+    if (lookup == null) {
+      throw new IllegalStateException("lost the lookup of " + embedding.path());
+    }
+    String own = "";
+    for (Node reader : now.consumers(embedding.weight())) {
+      if (reader.equals(lookup) || lookup.equals(now.onlyConsumer(reader.output()))) {
+        continue;
+      }
+      if (own.isEmpty()) {
+        own = ownWeight(headOf(embedding), old);
+      }
+      String kept = own;
+      editor.replace(
+          reader,
+          reader.withInputs(
+              reader.inputs().stream().map(v -> v.equals(embedding.weight()) ? kept : v).toList()));
+    }
+    editor.initializer(embedding.weight(), table.cast(old.dtype()));
+  }
+
+  /** What the weight of the layer that shares a table would be called. */
+  private String headOf(EmbeddingSite embedding) {
+    return Sites.of(base).linears().stream()
+        .filter(layer -> layer.weight().equals(embedding.weight()))
+        .map(layer -> layer.path() + ".weight")
+        .findFirst()
+        .orElse(embedding.path() + ".shared.weight");
+  }
+
+  /** Whether something else than a layer reads its weight. */
+  public static boolean isShared(GraphEditor editor, LinearSite layer) {
+    return isShared(new GraphView(editor.build()), layer);
+  }
+
   /** Whether something else reads the weight, directly or through its casts and transposes. */
-  private boolean isShared(LinearSite layer) {
+  private static boolean isShared(GraphView view, LinearSite layer) {
     String value = layer.weight();
     while (true) {
       List<Node> consumers = view.consumers(value);
@@ -65,7 +109,7 @@ public final class MergedWeights {
   private void untie(LinearSite layer, Tensor laid) {
     Node product = product(layer);
     String own =
-        editor.constant(layer.path() + ".weight", layer.inFirst() ? laid.transposed(1, 0) : laid);
+        ownWeight(layer.path() + ".weight", layer.inFirst() ? laid.transposed(1, 0) : laid);
     String scope = "/" + layer.path().replaceAll("\\.(?!\\d)", "/");
     String value = own;
     if (laid.dtype() != layer.dtype()) {
@@ -86,7 +130,16 @@ public final class MergedWeights {
     }
     List<String> inputs = new ArrayList<>(product.inputs());
     inputs.set(1, value);
-    editor.replace(product, product.withInputs(inputs));
+    editor.replace(product, product.withInputs(inputs)).pruneNodes();
+  }
+
+  /** A new initializer; one of this name that nothing reads gives way. */
+  private String ownWeight(String name, Tensor weight) {
+    if (base.initializers().containsKey(name) && view.consumers(name).isEmpty()) {
+      editor.initializer(name, weight);
+      return name;
+    }
+    return editor.constant(name, weight);
   }
 
   private Node product(LinearSite layer) {

@@ -1,5 +1,7 @@
 package io.peft4j.adapters.lora;
 
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.RecipeException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
@@ -12,6 +14,7 @@ import io.peft4j.adapters.peft.PeftInterchange;
 import io.peft4j.adapters.peft.UsualTargets;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -23,11 +26,8 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
   /** Fields that change what the adapter computes and are not supported. */
   private static final List<String> UNSUPPORTED =
       List.of(
-          "use_dora",
-          "lora_bias",
           "use_qalora",
           "use_bdlora",
-          "trainable_token_indices",
           "target_parameters",
           "layer_replication",
           "alora_invocation_tokens",
@@ -38,9 +38,9 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
           "loftq_config",
           "megatron_config");
 
-  /** Ways to start that change the base model's weights. */
-  private static final List<String> RESIDUAL_STARTS =
-      List.of("pissa", "olora", "corda", "lora_ga", "loftq");
+  /** Ways to start that change the base model's weights as only the first training knows. */
+  private static final List<String> LOST_STARTS =
+      List.of("pissa_niter", "corda", "lora_ga", "loftq");
 
   /** For ServiceLoader. */
   public LoraInterchange() {}
@@ -84,26 +84,59 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
   @Override
   public AdapterMethod read(PeftConfig config, String modelType) {
     UNSUPPORTED.forEach(config::refuse);
-    config.refuse("bias", "none");
-    refuseResidualStart(config);
-    return new Lora(
-        config.whole("r", 8),
-        config.number("lora_alpha", 8),
-        config.number("lora_dropout", 0),
-        config.flag("use_rslora", false),
-        UsualTargets.of(config, modelType, UsualTargets.QUERY_VALUE),
-        config.wholeNumbers("rank_pattern"),
-        config.numbers("alpha_pattern"),
-        config.texts("modules_to_save"));
+    try {
+      return new Lora(
+          config.whole("r", 8),
+          config.number("lora_alpha", 8),
+          config.number("lora_dropout", 0),
+          config.flag("use_rslora", false),
+          UsualTargets.of(config, modelType, UsualTargets.QUERY_VALUE),
+          config.wholeNumbers("rank_pattern"),
+          config.numbers("alpha_pattern"),
+          config.texts("modules_to_save"),
+          config.flag("use_dora", false),
+          config.flag("lora_bias", false),
+          bias(config),
+          start(config),
+          config.wholes("trainable_token_indices"),
+          1);
+    } catch (RecipeException e) {
+      throw config.wrongValue(e);
+    }
   }
 
-  private static void refuseResidualStart(PeftConfig config) {
-    String start = config.textOrEmpty("init_lora_weights");
-    if (RESIDUAL_STARTS.stream().anyMatch(start::startsWith)) {
+  private static BiasTraining bias(PeftConfig config) {
+    String bias = config.text("bias", "none");
+    return switch (bias) {
+      case "none" -> BiasTraining.NONE;
+      case "all" -> BiasTraining.ALL;
+      case "lora_only" -> BiasTraining.LORA_ONLY;
+      default ->
+          throw new CheckpointFormatException(
+              "%s: field 'bias' must be none, all or lora_only, was '%s'"
+                  .formatted(config.file(), bias));
+    };
+  }
+
+  /**
+   * How the adapter's base started, where that is still to be known: what the stored tensors say
+   * about a start that leaves the base as it is counts alone.
+   */
+  private static LoraStart start(PeftConfig config) {
+    String start = config.textOrEmpty("init_lora_weights").toLowerCase(Locale.ROOT);
+    if (LOST_STARTS.stream().anyMatch(start::startsWith)) {
       throw new UnsupportedModelException(
           "%s: init_lora_weights is '%s', so the adapter belongs on changed base weights; save it with PEFT's path_initial_model_for_weight_conversion, which makes it plain LoRA"
               .formatted(config.file(), start));
     }
+    return switch (start) {
+      case "gaussian" -> LoraStart.GAUSSIAN;
+      case "orthogonal" -> LoraStart.ORTHOGONAL;
+      case "pissa" -> LoraStart.PISSA;
+      case "olora" -> LoraStart.OLORA;
+      case "eva" -> LoraStart.EVA;
+      default -> LoraStart.DEFAULT;
+    };
   }
 
   @Override
@@ -114,11 +147,16 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
     fields.put("lora_alpha", lora.alpha());
     fields.put("lora_dropout", lora.dropout());
     fields.put("use_rslora", lora.rankStabilized());
-    fields.put("use_dora", false);
-    fields.put("lora_bias", false);
-    fields.put("bias", "none");
+    fields.put("use_dora", lora.dora());
+    fields.put("lora_bias", lora.loraBias());
+    fields.put("bias", lora.bias().name().toLowerCase(Locale.ROOT));
     fields.put("fan_in_fan_out", false);
-    fields.put("init_lora_weights", true);
+    fields.put(
+        "init_lora_weights",
+        lora.init() == LoraStart.DEFAULT ? true : lora.init().name().toLowerCase(Locale.ROOT));
+    fields.put(
+        "trainable_token_indices",
+        lora.trainableTokenIndices().isEmpty() ? null : lora.trainableTokenIndices());
     fields.put("exclude_modules", null);
     fields.put("layers_to_transform", null);
     fields.put("layers_pattern", null);
@@ -127,6 +165,13 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
     fields.put("rank_pattern", lora.rankPattern());
     fields.put("alpha_pattern", lora.alphaPattern());
     return fields;
+  }
+
+  /** A start that the base weight does not tell is written as what it comes to. */
+  @Override
+  public AttachedAdapter storable(AttachedAdapter adapter) {
+    boolean told = ((Lora) adapter.method()).init() != LoraStart.LORA_GA;
+    return told ? adapter : PlainLora.of(adapter);
   }
 
   private static Object targetModules(Lora lora, AttachedAdapter adapter) {

@@ -1,38 +1,39 @@
 package io.peft4j.adapters.lora;
 
 import io.peft4j.graph.Tensor;
+import io.peft4j.math.Matrix;
 
-/** Sums of a weight and a low-rank product. */
+/** Sums of a weight and a low-rank product, in float64. */
 final class LowRank {
   private LowRank() {}
 
   /**
-   * W + s B A in the type of W, computed in float64 and rounded once.
+   * W + s B A, with rows of length m where magnitudes are given.
    *
-   * @param weight [out, in], or [in, out] if {@code inFirst}
-   * @param a [r, in]
-   * @param b [out, r]
+   * @param weight [out, n]
+   * @param a [r, n], of any number of axes
+   * @param b [out, r], likewise
+   * @param magnitudes m, [out]; empty for none
    */
-  static Tensor added(Tensor weight, Tensor a, Tensor b, double scale, boolean inFirst) {
-    int rank = (int) a.dim(0);
-    int in = (int) a.dim(1);
-    int out = (int) b.dim(0);
-    double[] sum = weight.toDoubles();
-    double[] left = b.toDoubles();
-    double[] right = a.toDoubles();
-    double[] row = new double[in];
-    for (int o = 0; o < out; o++) {
-      java.util.Arrays.fill(row, 0);
-      for (int r = 0; r < rank; r++) {
-        double factor = left[o * rank + r];
-        for (int i = 0; i < in; i++) {
-          row[i] += factor * right[r * in + i];
-        }
-      }
-      for (int i = 0; i < in; i++) {
-        sum[inFirst ? i * out + o : o * in + i] += scale * row[i];
-      }
+  static Matrix added(Matrix weight, Tensor a, Tensor b, double scale, double... magnitudes) {
+    int out = weight.rows();
+    int rank = Math.toIntExact(b.size() / out);
+    Matrix product = matrix(b, out, rank).times(matrix(a, rank, weight.columns()));
+    Matrix sum = weight.plus(product.scaled(scale));
+    return magnitudes.length == 0 ? sum : sum.scaledRows(factors(sum, magnitudes));
+  }
+
+  /** m / ‖row‖. */
+  static double[] factors(Matrix sum, double... magnitudes) {
+    double[] squares = Magnitudes.squaredRows(sum.values(), sum.rows());
+    double[] factors = magnitudes.clone();
+    for (int i = 0; i < factors.length; i++) {
+      factors[i] /= Math.sqrt(squares[i]);
     }
-    return Tensor.ofDoubles(weight.shape(), sum).cast(weight.dtype());
+    return factors;
+  }
+
+  private static Matrix matrix(Tensor tensor, int rows, int columns) {
+    return Matrix.of(rows, columns, tensor.toDoubles());
   }
 }

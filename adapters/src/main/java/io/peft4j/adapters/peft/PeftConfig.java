@@ -91,7 +91,7 @@ public class PeftConfig implements MethodSettings {
   }
 
   /** The error for a value that a method's constructor refuses. */
-  CheckpointFormatException wrongValue(RecipeException e) {
+  public CheckpointFormatException wrongValue(RecipeException e) {
     return new CheckpointFormatException(file + ": " + e.getMessage(), e);
   }
 

@@ -84,8 +84,10 @@ public final class PeftFormat implements AdapterFormat {
     HeadFiles.Head head = HeadFiles.read(folder);
     StoredHead storedHead = head == null ? null : head.stored();
     Graph withHead = storedHead == null ? base : HeadFiles.attach(base, storedHead);
-    AttachedAdapter attached = method.attach(withHead, PretrainedModel.DEFAULT_ADAPTER, 0);
-    Map<String, Tensor> values = StoredTensors.read(weights(folder), attached, PeftFormat::key);
+    Path weights = weights(folder);
+    AttachedAdapter attached =
+        BaseCopies.noted(weights, method.attach(withHead, PretrainedModel.DEFAULT_ADAPTER, 0));
+    Map<String, Tensor> values = StoredTensors.read(weights, attached, PeftFormat::key);
     var editor = attached.graph().edit();
     values.forEach(editor::initializer);
     return new StoredAdapter(
@@ -137,9 +139,12 @@ public final class PeftFormat implements AdapterFormat {
 
   @Override
   public void write(StoredAdapter stored, String baseModel, Path folder) {
-    AttachedAdapter adapter = stored.adapter();
+    PeftInterchange interchange = interchange(stored.adapter().method());
+    AttachedAdapter adapter = interchange.storable(stored.adapter());
     String config =
-        stored.configuration().isEmpty() ? newConfig(stored, baseModel) : stored.configuration();
+        stored.configuration().isEmpty()
+            ? newConfig(interchange, adapter, stored.head(), baseModel)
+            : stored.configuration();
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     for (AdapterTensor tensor : adapter.tensors()) {
       Tensor value = adapter.graph().initializer(tensor.initializer());
@@ -154,17 +159,21 @@ public final class PeftFormat implements AdapterFormat {
         });
   }
 
-  private static String newConfig(StoredAdapter stored, String baseModel) {
-    AttachedAdapter adapter = stored.adapter();
-    PeftInterchange interchange =
-        interchanges().stream()
-            .filter(i -> i.writes(adapter.method()))
-            .findFirst()
-            .orElseThrow(
-                () -> new IllegalStateException("no PEFT type for " + adapter.method().name()));
+  private static PeftInterchange interchange(AdapterMethod method) {
+    return interchanges().stream()
+        .filter(i -> i.writes(method))
+        .findFirst()
+        .orElseThrow(() -> new IllegalStateException("no PEFT type for " + method.name()));
+  }
+
+  private static String newConfig(
+      PeftInterchange interchange,
+      AttachedAdapter adapter,
+      @Nullable StoredHead head,
+      String baseModel) {
     Map<String, @Nullable Object> fields = new TreeMap<>(interchange.write(adapter));
     fields.put("peft_type", interchange.peftType());
-    fields.put("task_type", taskType(adapter.base(), stored.head()));
+    fields.put("task_type", taskType(adapter.base(), head));
     fields.put("base_model_name_or_path", baseModel);
     fields.put("auto_mapping", null);
     fields.put("revision", null);

@@ -30,4 +30,9 @@ public interface PeftInterchange {
    * numbers of type Double are written without a fraction, as PEFT does.
    */
   Map<String, @Nullable Object> write(AttachedAdapter adapter);
+
+  /** The adapter in a form that its file can hold; by default as it is. */
+  default AttachedAdapter storable(AttachedAdapter adapter) {
+    return adapter;
+  }
 }

@@ -54,6 +54,9 @@ public final class StoredTensors {
       }
       extra.remove(key);
       Tensor value = checked(file, key, tensor, place, adapter);
+      if (isCopy(place, adapter)) {
+        continue;
+      }
       Tensor before = values.put(place.initializer(), value);
       if (before != null && !before.contentEquals(value)) {
         throw new CheckpointFormatException(
@@ -67,6 +70,12 @@ public final class StoredTensors {
               .formatted(file, extra.first()));
     }
     return values;
+  }
+
+  /** Whether a place is the base model's own, which an adapter's file does not change. */
+  private static boolean isCopy(AdapterTensor place, AttachedAdapter adapter) {
+    return adapter.base().initializers().containsKey(place.initializer())
+        && !adapter.graph().trainable().contains(place.initializer());
   }
 
   private static Tensor checked(

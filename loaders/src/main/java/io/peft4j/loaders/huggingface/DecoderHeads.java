@@ -8,6 +8,9 @@ import java.util.Map;
 
 /** What stands on the last state of a decoder, [batch, sequence, hidden]. */
 final class DecoderHeads {
+  /** The path of the layer that scores the next token. */
+  static final String LANGUAGE_MODEL = "lm_head";
+
   private final ModelConfig config;
   private final GraphBlocks blocks;
   private final int hidden;
@@ -31,7 +34,7 @@ final class DecoderHeads {
    */
   void languageModel(String state, int vocabulary, String table) {
     String weight = blocks.weight(table, "weight", vocabulary, hidden);
-    String scores = blocks.product("lm_head", state, weight);
+    String scores = blocks.product(LANGUAGE_MODEL, state, weight);
     blocks.output("logits", scores, "batch", "sequence", vocabulary);
   }
 

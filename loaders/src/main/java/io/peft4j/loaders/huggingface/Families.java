@@ -48,6 +48,11 @@ final class Families {
     return blocks.build();
   }
 
+  /** As {@link FamilyBuilder#untiedHead}. */
+  static String untiedHead(ModelConfig config) {
+    return family(config).untiedHead();
+  }
+
   private static FamilyBuilder family(ModelConfig config) {
     String modelType = config.modelType();
     for (FamilyBuilder family : ALL) {

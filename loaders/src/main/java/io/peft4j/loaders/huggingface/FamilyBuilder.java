@@ -27,6 +27,14 @@ interface FamilyBuilder {
   }
 
   /**
+   * The weight of the output layer where {@code tie_word_embeddings} is false; empty if the family
+   * has no layer that may share the table of the embeddings.
+   */
+  default String untiedHead() {
+    return "";
+  }
+
+  /**
    * Adds the model to a graph: inputs, nodes and outputs. Every key of the configuration that means
    * something must be read, or be named harmless; what is left over stops the import.
    *

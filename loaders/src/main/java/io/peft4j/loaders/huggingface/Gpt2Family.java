@@ -31,13 +31,19 @@ final class Gpt2Family implements FamilyBuilder {
   }
 
   @Override
+  public String untiedHead() {
+    return DecoderHeads.LANGUAGE_MODEL + ".weight";
+  }
+
+  @Override
   public void build(ModelConfig config, String architecture, GraphBlocks blocks) {
     Decoder decoder = new Decoder(config, blocks, architecture.equals(BASE) ? "" : "transformer");
     String hidden = decoder.build();
     DecoderHeads heads = new DecoderHeads(config, blocks, decoder.hidden);
     boolean tied = config.flag("tie_word_embeddings", true);
     if (architecture.equals(LANGUAGE_MODEL)) {
-      heads.languageModel(hidden, decoder.vocabulary, tied ? decoder.path("wte") : "lm_head");
+      heads.languageModel(
+          hidden, decoder.vocabulary, tied ? decoder.path("wte") : DecoderHeads.LANGUAGE_MODEL);
     } else if (!architecture.equals(BASE)) {
       heads.classifier(hidden);
     }

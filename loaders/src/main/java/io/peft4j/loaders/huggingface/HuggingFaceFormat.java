@@ -1,5 +1,7 @@
 package io.peft4j.loaders.huggingface;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.format.AtomicWrite;
@@ -108,8 +110,9 @@ public final class HuggingFaceFormat implements ModelFormat {
               + " after; write the model as ONNX");
     }
     Path folder = folder(origin.source());
-    Map<String, Tensor> weights = merged(origin, graph);
-    checkConfigFits(folder.resolve(CONFIG), target, graph, weights);
+    ModelConfig config = configOf(folder.resolve(CONFIG), origin, graph);
+    Map<String, Tensor> weights = merged(origin, graph, Families.untiedHead(config));
+    checkConfigFits(config, target, graph, weights);
     AtomicWrite.folder(
         target,
         temporary -> {
@@ -118,12 +121,31 @@ public final class HuggingFaceFormat implements ModelFormat {
               Files.copy(folder.resolve(companion), temporary.resolve(companion));
             }
           }
+          if (config.isChanged()) {
+            Files.writeString(temporary.resolve(CONFIG), config.toJson(), UTF_8);
+          }
           SafeTensors.write(temporary.resolve(WEIGHTS), weights, Map.of("format", "pt"));
         });
   }
 
+  /**
+   * The configuration of the origin; where the output layer has got a weight of its own, with that
+   * said.
+   */
+  private static ModelConfig configOf(Path file, Checkpoint origin, Graph graph) {
+    ModelConfig config = ModelConfig.read(file);
+    String head = Families.untiedHead(config);
+    Graph first =
+        Families.build(ModelConfig.read(file), file, weights(origin.source()).tensors(), false);
+    return reads(graph, head) && !reads(first, head) ? config.untied() : config;
+  }
+
+  private static boolean reads(Graph graph, String initializer) {
+    return graph.nodes().stream().anyMatch(node -> node.inputs().contains(initializer));
+  }
+
   /** The weights of the origin with those of the graph in their places. */
-  private static Map<String, Tensor> merged(Checkpoint origin, Graph graph) {
+  private static Map<String, Tensor> merged(Checkpoint origin, Graph graph, String head) {
     String added =
         graph.nodes().stream()
             .filter(n -> !n.tag().isEmpty())
@@ -145,6 +167,10 @@ public final class HuggingFaceFormat implements ModelFormat {
                 return;
               }
               Tensor old = weights.get(name);
+              if (old == null && name.equals(head)) {
+                weights.put(name, tensor);
+                return;
+              }
               if (old == null) {
                 throw cannotExpress(origin.source(), "weight '" + name + "' is not in its origin");
               }
@@ -162,18 +188,18 @@ public final class HuggingFaceFormat implements ModelFormat {
 
   /** Builds the model anew from the configuration and compares. */
   private static void checkConfigFits(
-      Path config, Path target, Graph graph, Map<String, Tensor> weights) {
+      ModelConfig config, Path target, Graph graph, Map<String, Tensor> weights) {
     Graph fresh;
     try {
-      fresh = Families.build(ModelConfig.read(config), target, weights, false);
+      fresh = Families.build(config, target, weights, false);
     } catch (CheckpointFormatException e) {
-      throw cannotExpress(config, String.valueOf(e.getMessage()));
+      throw cannotExpress(config.file(), String.valueOf(e.getMessage()));
     }
     Map<List<Object>, Integer> forms = new HashMap<>();
     String difference =
         new GraphSignature(graph, forms).difference(new GraphSignature(fresh, forms));
     if (difference != null) {
-      throw cannotExpress(config, difference);
+      throw cannotExpress(config.file(), difference);
     }
   }
 

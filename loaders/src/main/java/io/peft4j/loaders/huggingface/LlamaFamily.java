@@ -45,6 +45,11 @@ final class LlamaFamily implements FamilyBuilder {
   }
 
   @Override
+  public String untiedHead() {
+    return DecoderHeads.LANGUAGE_MODEL + ".weight";
+  }
+
+  @Override
   public void build(ModelConfig config, String architecture, GraphBlocks blocks) {
     String root = architecture.equals(base()) ? "" : "model";
     Decoder decoder = new Decoder(kind, config, blocks, root);
@@ -52,7 +57,7 @@ final class LlamaFamily implements FamilyBuilder {
     DecoderHeads heads = new DecoderHeads(config, blocks, decoder.hidden);
     boolean tied = config.flag("tie_word_embeddings", false);
     if (architecture.equals(languageModel())) {
-      String table = tied ? decoder.path("embed_tokens") : "lm_head";
+      String table = tied ? decoder.path("embed_tokens") : DecoderHeads.LANGUAGE_MODEL;
       heads.languageModel(hidden, decoder.vocabulary, table);
     } else if (!architecture.equals(base())) {
       heads.classifier(hidden);

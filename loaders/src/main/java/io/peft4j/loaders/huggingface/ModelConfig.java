@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.NullNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Splitter;
 import com.google.common.collect.ImmutableSet;
 import io.peft4j.CheckpointFormatException;
@@ -63,6 +64,7 @@ final class ModelConfig {
   /** What stands before the keys of this object in messages. */
   private final String prefix;
 
+  private boolean changed;
   private final Set<String> understood = new HashSet<>();
   private final List<ModelConfig> sections = new ArrayList<>();
 
@@ -100,6 +102,26 @@ final class ModelConfig {
       throw new CheckpointFormatException(
           file + ": cannot be read; a SafeTensors checkpoint needs a config.json beside it", e);
     }
+  }
+
+  /** The same configuration where the output layer has a weight of its own. */
+  ModelConfig untied() {
+    ObjectNode fields = root.deepCopy();
+    fields.put("tie_word_embeddings", false);
+    ModelConfig config = new ModelConfig(file, fields, modelType, prefix);
+    config.understood.addAll(HARMLESS);
+    config.changed = true;
+    return config;
+  }
+
+  /** Whether this is no longer what the file says. */
+  boolean isChanged() {
+    return changed;
+  }
+
+  /** The configuration as config.json has it. */
+  String toJson() {
+    return root.toPrettyString() + "\n";
   }
 
   Path file() {
