@@ -111,6 +111,20 @@ class PruneCommandTest {
   }
 
   @Test
+  void rowsWithoutLabelsServeToo() throws IOException {
+    Path texts =
+        Files.writeString(
+            folder.resolve("texts.tsv"), "text\nthe cup came late\nmy bill is high\n");
+    Path output = folder.resolve("unlabelled.onnx");
+    Cli cli =
+        Cli.run(
+            "prune", model, "--adapter", adapter, "--data", texts, "--output", output, "--json");
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    assertThat(JSON.readTree(cli.out()).at("/after/accuracy").isNull()).isTrue();
+    assertThat(output).exists();
+  }
+
+  @Test
   void safeTensorsThatCannotSayItAreRefused() {
     Path output = folder.resolve("folder");
     Cli cli =

@@ -43,8 +43,8 @@ final class Blocks {
   static List<Block> of(Dependencies dependencies, Structure structure) {
     Blocks blocks = new Blocks(dependencies, structure);
     switch (structure) {
-      case NEURONS -> sites(blocks).feedForwards().forEach(blocks::neurons);
-      case HEADS -> sites(blocks).attentions().forEach(blocks::heads);
+      case NEURONS -> blocks.sites.feedForwards().forEach(blocks::neurons);
+      case HEADS -> blocks.sites.attentions().forEach(blocks::heads);
       case CHANNELS -> blocks.graph().nodes().forEach(blocks::channels);
       case WIDTH -> blocks.width();
       case LAYERS, VOCABULARY ->
@@ -59,10 +59,6 @@ final class Blocks {
                   blocks.refused.isEmpty() ? "" : ": " + blocks.refused.get(0)));
     }
     return blocks.found;
-  }
-
-  private static Sites sites(Blocks blocks) {
-    return blocks.sites;
   }
 
   private Graph graph() {

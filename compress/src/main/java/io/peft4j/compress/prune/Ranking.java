@@ -1,6 +1,7 @@
 package io.peft4j.compress.prune;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -24,8 +25,8 @@ record Ranking(List<Unit> order) {
   record Unit(Block block, int number, double worth) {}
 
   /**
-   * Ranks units across blocks. Scores that are changes of the loss are comparable as they are;
-   * others are taken relative to the mean of their block.
+   * Ranks units across blocks. Scores that are changes of the loss are comparable, and are taken
+   * for what the unit costs; others are taken relative to the mean of their block.
    *
    * @param cost what one unit of a block costs
    */
@@ -33,9 +34,8 @@ record Ranking(List<Unit> order) {
     List<Unit> units = new ArrayList<>();
     scores.forEach(
         (block, values) -> {
-          double mean = IntStream.range(0, values.length).mapToDouble(i -> values[i]).sum();
-          double unit = comparable || mean == 0 ? 1 : mean / values.length;
-          double scale = unit * cost.applyAsDouble(block);
+          double mean = Arrays.stream(values).average().orElse(0);
+          double scale = comparable ? cost.applyAsDouble(block) : mean == 0 ? 1 : mean;
           IntStream.range(0, values.length)
               .mapToObj(i -> new Unit(block, i, values[i] / scale))
               .sorted(Comparator.comparingDouble(Unit::worth))

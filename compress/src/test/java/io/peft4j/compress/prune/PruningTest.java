@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class PruningTest {
   private static final Path RESOURCES = Path.of("src/test/resources");
@@ -130,6 +131,20 @@ class PruningTest {
     assertThat(read.initializer("bert.encoder.layer.0.output.dense.weight").dim(1)).isEqualTo(36);
     assertThat(read.initializers()).doesNotContainKey("bert.encoder.layer.1.output.dense.weight");
     assertThat(read.parameterCount()).isEqualTo(pruned.after().parameters());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"base-gpt2", "base-llama"})
+  void evenDecodersAreWrittenAsACheckpoint(String name) {
+    PrunedModel pruned =
+        Pruning.of(Target.share(0.5), Structure.NEURONS, Structure.LAYERS)
+            .by(Importance.MAGNITUDE)
+            .evenly()
+            .prune(Checkpoints.open(RESOURCES.resolve(name)));
+    Path target = folder.resolve("even");
+    EvenCheckpoint.write(pruned, target);
+    assertThat(Checkpoints.open(target).graph().parameterCount())
+        .isEqualTo(pruned.after().parameters());
   }
 
   @Test
