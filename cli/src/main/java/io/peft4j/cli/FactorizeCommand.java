@@ -88,10 +88,27 @@ final class FactorizeCommand extends Subcommand {
     }
   }
 
-  /** What is printed; errors are those before any training. */
-  @JsonPropertyOrder({"output", "parametersBefore", "parameters", "bytes", "layers"})
+  /**
+   * What is printed; errors are those before any training.
+   *
+   * @param validationAccuracy after training; null without it or without validation rows
+   */
+  @JsonPropertyOrder({
+    "output",
+    "parametersBefore",
+    "parameters",
+    "bytes",
+    "validationAccuracy",
+    "layers"
+  })
+  @JsonInclude(JsonInclude.Include.ALWAYS)
   record Result(
-      String output, long parametersBefore, long parameters, long bytes, List<Layer> layers) {
+      String output,
+      long parametersBefore,
+      long parameters,
+      long bytes,
+      @Nullable Double validationAccuracy,
+      List<Layer> layers) {
     String text() {
       StringBuilder text = new StringBuilder();
       text.append(
@@ -119,7 +136,10 @@ final class FactorizeCommand extends Subcommand {
               layers.size(),
               parameters,
               parametersBefore,
-              bytes);
+              bytes)
+          + (validationAccuracy == null
+              ? ""
+              : String.format(Locale.ROOT, "%nvalidation accuracy %.4f", validationAccuracy));
     }
   }
 
@@ -134,11 +154,12 @@ final class FactorizeCommand extends Subcommand {
     try (LayerLine line = new LayerLine(err(), interactive())) {
       low = plan.apply(whole, rows.calibration(whole), layer -> line.show(layer.path()));
     }
-    PretrainedModel made = low.model();
+    RowsArguments.Trained trained;
     try (TrainingProgress bar = new TrainingProgress(err())) {
       TrainingListener listener = interactive() ? bar : TrainingListener.NONE;
-      made = rows.trained(made, FreezeMask.all(), listener);
+      trained = rows.trained(low.model(), FreezeMask.all(), listener);
     }
+    PretrainedModel made = trained.model();
     CompactOutput.write(made, output, model.path());
     Result result =
         new Result(
@@ -146,6 +167,7 @@ final class FactorizeCommand extends Subcommand {
             whole.graph().parameterCount(),
             made.graph().parameterCount(),
             CompactOutput.bytes(output),
+            trained.accuracy(),
             low.layers().stream().map(Layer::of).toList());
     print(result, result.text());
   }

@@ -9,6 +9,7 @@ import io.peft4j.data.Dataset;
 import io.peft4j.data.Example;
 import io.peft4j.data.TextBatches;
 import io.peft4j.data.TextTokenizer;
+import io.peft4j.task.Metrics;
 import io.peft4j.train.Recipe;
 import io.peft4j.train.Trainer;
 import io.peft4j.train.TrainingListener;
@@ -109,10 +110,17 @@ final class RowsArguments {
     }
   }
 
-  /** Trains what a method lets train, and merges. */
-  PretrainedModel trained(PretrainedModel model, AdapterMethod method, TrainingListener listener) {
+  /**
+   * A model after training.
+   *
+   * @param accuracy on the validation rows; null without them
+   */
+  record Trained(PretrainedModel model, @Nullable Double accuracy) {}
+
+  /** Trains what a method lets train, and merges; without --epochs nothing changes. */
+  Trained trained(PretrainedModel model, AdapterMethod method, TrainingListener listener) {
     if (data == null || epochs == null) {
-      return model;
+      return new Trained(model, null);
     }
     Recipe recipe =
         Recipe.builder()
@@ -121,9 +129,12 @@ final class RowsArguments {
             .optMaxLength(maxLength)
             .build();
     AdaptedModel adapted = model.attach(method, recipe.seed());
-    Trainer.with(recipe)
-        .listening(listener)
-        .fit(adapted, read(data, true), validation == null ? null : read(validation, true));
-    return adapted.merge().model();
+    Dataset judged = validation == null ? null : read(validation, true);
+    Metrics metrics =
+        Trainer.with(recipe)
+            .listening(listener)
+            .fit(adapted, read(data, true), judged)
+            .validation();
+    return new Trained(adapted.merge().model(), metrics == null ? null : metrics.accuracy());
   }
 }

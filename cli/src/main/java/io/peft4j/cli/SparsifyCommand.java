@@ -77,8 +77,9 @@ final class SparsifyCommand extends Subcommand {
   @Option(
       names = "--importance",
       description =
-          "${COMPLETION-CANDIDATES} (default: magnitude). All others need --data, movement"
-              + " --epochs too, as it chooses while the model trains.")
+          "${COMPLETION-CANDIDATES} (default: magnitude). All others need --data; movement needs"
+              + " --epochs too, as it chooses while the model trains, and thousands of steps to"
+              + " choose well: sparsegpt keeps more where there are few.")
   private Kind importance = Kind.MAGNITUDE;
 
   @Option(
@@ -113,6 +114,7 @@ final class SparsifyCommand extends Subcommand {
    * @param modelSparsity the share of zeros in all weights
    * @param bytes of what was written; zeros take as many as other numbers
    * @param compressedBytes what gzip makes of it
+   * @param validationAccuracy after training; null without it or without validation rows
    */
   @JsonPropertyOrder({
     "output",
@@ -123,8 +125,10 @@ final class SparsifyCommand extends Subcommand {
     "parameters",
     "bytes",
     "compressedBytes",
+    "validationAccuracy",
     "layers"
   })
+  @JsonInclude(JsonInclude.Include.ALWAYS)
   record Result(
       String output,
       String importance,
@@ -134,6 +138,7 @@ final class SparsifyCommand extends Subcommand {
       long parameters,
       long bytes,
       long compressedBytes,
+      @Nullable Double validationAccuracy,
       List<Layer> layers) {
     String text() {
       StringBuilder text = new StringBuilder();
@@ -163,7 +168,10 @@ final class SparsifyCommand extends Subcommand {
               100 * modelSparsity,
               parameters,
               bytes,
-              compressedBytes);
+              compressedBytes)
+          + (validationAccuracy == null
+              ? ""
+              : String.format(Locale.ROOT, "%nvalidation accuracy %.4f", validationAccuracy));
     }
   }
 
@@ -174,7 +182,8 @@ final class SparsifyCommand extends Subcommand {
     Outputs.requireModelTarget(output, overwrite, model.path(), model.adapter());
     AdaptedModel adapted = opened.adapted();
     PretrainedModel dense = adapted == null ? opened.base() : adapted.merge().model();
-    SparseModel sparse = sparse(dense, wanted);
+    Made made = made(dense, wanted);
+    SparseModel sparse = made.sparse();
     CompactOutput.write(sparse.model(), output, model.path());
     Result result =
         new Result(
@@ -186,6 +195,7 @@ final class SparsifyCommand extends Subcommand {
             sparse.model().graph().parameterCount(),
             CompactOutput.bytes(output),
             CompactOutput.compressedBytes(output),
+            made.accuracy(),
             sparse.layers().stream().map(Layer::of).toList());
     print(result, result.text());
   }
@@ -228,27 +238,29 @@ final class SparsifyCommand extends Subcommand {
         Importance.valueOf(importance.name()), wanted, Targets.parse(targets));
   }
 
-  private SparseModel sparse(PretrainedModel dense, Pattern wanted) {
+  private record Made(SparseModel sparse, @Nullable Double accuracy) {}
+
+  private Made made(PretrainedModel dense, Pattern wanted) {
     Targets chosen = Targets.parse(targets);
     if (importance == Kind.MOVEMENT) {
       GradualSparsity gradual =
           GradualSparsity.of(GradualSparsity.Score.MOVEMENT, wanted).on(chosen);
-      return SparseModel.measured(trained(dense, gradual), chosen);
+      return trained(dense, gradual, chosen);
     }
     SparseModel sparse;
     try (LayerLine line = new LayerLine(err(), interactive())) {
       sparse = plan(wanted).apply(dense, rows.calibration(dense), layer -> line.show(layer.path()));
     }
-    if (!rows.trains()) {
-      return sparse;
-    }
-    HeldSparsity held = new HeldSparsity(chosen, FreezeMask.all());
-    return SparseModel.measured(trained(sparse.model(), held), chosen);
+    return rows.trains()
+        ? trained(sparse.model(), new HeldSparsity(chosen, FreezeMask.all()), chosen)
+        : new Made(sparse, null);
   }
 
-  private PretrainedModel trained(PretrainedModel start, AdapterMethod method) {
+  private Made trained(PretrainedModel start, AdapterMethod method, Targets chosen) {
     try (TrainingProgress bar = new TrainingProgress(err())) {
-      return rows.trained(start, method, interactive() ? bar : TrainingListener.NONE);
+      RowsArguments.Trained done =
+          rows.trained(start, method, interactive() ? bar : TrainingListener.NONE);
+      return new Made(SparseModel.measured(done.model(), chosen), done.accuracy());
     }
   }
 }
