@@ -107,6 +107,20 @@ public sealed interface Targets
     return this instanceof ByExpression expression && site.path().matches(expression.expression());
   }
 
+  /**
+   * What of a layer's path names it among its kind: the name or expression that means it; for
+   * roles, the role.
+   */
+  default String endOf(LinearSite site) {
+    if (this instanceof ByName byName) {
+      return byName.names().stream()
+          .filter(name -> ByName.matches(site.path(), name))
+          .reduce((first, last) -> last)
+          .orElse(site.path());
+    }
+    return this instanceof ByExpression expression ? expression.expression() : site.role().label();
+  }
+
   /** Every norm of a model. */
   record Norms() implements Targets {
     @Override

@@ -35,6 +35,9 @@ public record Node(
   /** The metadata key of an Identity through which no gradient flows. */
   public static final String DETACHED = "peft4j.detached";
 
+  /** The metadata key of a RandomNormalLike that gives zeros outside training. */
+  public static final String TRAINING_ONLY = "peft4j.training";
+
   public Node {
     domain = domain.equals("ai.onnx") ? "" : domain;
     inputs = List.copyOf(inputs);

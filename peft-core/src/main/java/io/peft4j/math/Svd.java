@@ -3,6 +3,7 @@ package io.peft4j.math;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import io.peft4j.engine.torch.TorchFunction;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import java.util.Arrays;
 import java.util.List;
@@ -37,7 +38,20 @@ public record Svd(Matrix u, double[] singular, Matrix vTransposed) {
    * @throws io.peft4j.PeftException if a number is not finite
    */
   public static Svd of(Matrix matrix) {
-    List<Tensor> parts = Functions.SVD.apply(matrix.toTensor());
+    return of(Functions.SVD.apply(matrix.toTensor()));
+  }
+
+  /**
+   * Decomposes in float32, with the signs that torch's decomposition of a float32 matrix has: for
+   * adapters whose files rely on them.
+   *
+   * @throws io.peft4j.PeftException if a number is not finite
+   */
+  public static Svd inSinglePrecision(Matrix matrix) {
+    return of(Functions.SVD.apply(matrix.toTensor(DType.FLOAT32)));
+  }
+
+  private static Svd of(List<Tensor> parts) {
     return new Svd(Matrix.of(parts.get(0)), parts.get(1).toDoubles(), Matrix.of(parts.get(2)));
   }
 

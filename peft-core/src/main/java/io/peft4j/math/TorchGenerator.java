@@ -33,6 +33,13 @@ public final class TorchGenerator {
     return y ^ (y >>> 18);
   }
 
+  /** Passes over some numbers. */
+  public void skip(int count) {
+    for (int i = 0; i < count; i++) {
+      nextBits();
+    }
+  }
+
   private void twist() {
     for (int i = 0; i < N; i++) {
       int y = (state[i] & 0x80000000) | (state[(i + 1) % N] & 0x7fffffff);

@@ -5,6 +5,7 @@ import io.peft4j.graph.DType;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
+import io.peft4j.math.Matrix;
 import io.peft4j.site.LinearSite;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -83,6 +84,16 @@ public final class AdaptedLinear {
     return all;
   }
 
+  /** Which of {@link #all} this one is. */
+  public int index() {
+    for (int i = 0; i < all.size(); i++) {
+      if (all.get(i).path().equals(site.path())) {
+        return i;
+      }
+    }
+    throw new IllegalStateException("lost site " + site.path());
+  }
+
   /** Where the start values of this layer come from. */
   public SplittableRandom random() {
     return random;
@@ -151,6 +162,12 @@ public final class AdaptedLinear {
     return (site.inFirst() ? values.transposed(1, 0) : values).toFloats();
   }
 
+  /** W [out, in]. */
+  public Matrix weightMatrix() {
+    Matrix stored = Matrix.of(weightValues());
+    return site.inFirst() ? stored.transposed() : stored;
+  }
+
   public boolean inFirst() {
     return site.inFirst();
   }
@@ -217,6 +234,19 @@ public final class AdaptedLinear {
     return graph.of(key);
   }
 
+  /**
+   * A tensor that trains, is stored under each module that has it, and is one for all of a group.
+   *
+   * @param group names the group
+   * @param name its name behind the module's path
+   */
+  public Expression sharedWith(String group, String name, Supplier<Tensor> start) {
+    Expression shared = sharedConstant(group + "." + name, start);
+    graph.editor().train(shared.value());
+    storeToo(shared, name);
+    return shared;
+  }
+
   /** Stores a shared tensor under this module too, as some of PEFT's methods do. */
   public void storeToo(Expression shared, String name) {
     tensors.add(new AdapterTensor(shared.value(), site.path(), name));
@@ -275,6 +305,11 @@ public final class AdaptedLinear {
   public Expression kept(double dropped, long... shape) {
     Expression ones = constant("ones", filled(1, shape));
     return ones.dropout(dropped).times(1 - dropped);
+  }
+
+  /** Start values: ones on the diagonal. */
+  public static Tensor identity(int size) {
+    return Matrix.identity(size).toTensor(DType.FLOAT32);
   }
 
   /** The layer with another weight: x Wᵀ + b. */

@@ -2,6 +2,8 @@ package io.peft4j.adapters.linear;
 
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
+import java.util.List;
+import java.util.Locale;
 
 /** Ranges that settings of methods must lie in; the error names setting, range and value. */
 public final class Checks {
@@ -18,6 +20,18 @@ public final class Checks {
     if (value > most) {
       throw new PeftException(
           "%s is %d, but '%s' has only %d places; give less".formatted(field, value, path, most));
+    }
+  }
+
+  /** For settings that allow only some of an enumeration's values. */
+  public static <E extends Enum<E>> void oneOf(String field, E value, List<E> allowed) {
+    if (!allowed.contains(value)) {
+      throw new RecipeException(
+          "%s must be one of %s, was %s"
+              .formatted(
+                  field,
+                  allowed.toString().toLowerCase(Locale.ROOT),
+                  value.name().toLowerCase(Locale.ROOT)));
     }
   }
 

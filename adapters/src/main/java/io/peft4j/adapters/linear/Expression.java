@@ -237,6 +237,11 @@ public final class Expression {
     return share == 0 ? this : op("Dropout", number(share));
   }
 
+  /** Normal numbers of this shape in training, zeros otherwise. */
+  public Expression trainingNoise() {
+    return graph.trainingNoise(this);
+  }
+
   /** The same value, through which no gradient flows. */
   public Expression detached() {
     return graph.detached(this);

@@ -57,17 +57,25 @@ final class ExpressionGraph {
   }
 
   Expression detached(Expression source) {
-    String output = editor.freshName(name("Identity") + "_output_0");
+    return marked("Identity", source, Node.DETACHED);
+  }
+
+  Expression trainingNoise(Expression like) {
+    return marked("RandomNormalLike", like, Node.TRAINING_ONLY);
+  }
+
+  private Expression marked(String op, Expression source, String mark) {
+    String output = editor.freshName(name(op) + "_output_0");
     editor.add(
         new Node(
-            name("Identity"),
+            name(op),
             "",
-            "Identity",
+            op,
             List.of(source.value()),
             List.of(output),
             Map.of(),
             "",
-            Map.of(Node.DETACHED, "true")));
+            Map.of(mark, "true")));
     return of(output);
   }
 

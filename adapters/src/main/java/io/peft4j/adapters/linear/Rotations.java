@@ -61,11 +61,7 @@ public final class Rotations {
   }
 
   private static Expression identity(AdaptedLinear layer, int size) {
-    float[] values = new float[size * size];
-    for (int i = 0; i < size; i++) {
-      values[i * size + i] = 1;
-    }
-    return layer.constant("identity", Tensor.ofFloats(new long[] {size, size}, values));
+    return layer.constant("identity", AdaptedLinear.identity(size));
   }
 
   /**

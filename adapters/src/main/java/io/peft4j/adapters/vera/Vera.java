@@ -80,9 +80,7 @@ public record Vera(
   /** Kaiming-uniform numbers of one generator, B's behind A's. */
   private Tensor projection(int rows, int columns, int skipped) {
     TorchGenerator generator = new TorchGenerator(projectionPrngKey);
-    for (int i = 0; i < skipped; i++) {
-      generator.nextBits();
-    }
+    generator.skip(skipped);
     float bound = (float) Math.sqrt(6.0 / columns);
     return Tensor.ofFloats(new long[] {rows, columns}, generator.uniform(rows * columns, bound));
   }

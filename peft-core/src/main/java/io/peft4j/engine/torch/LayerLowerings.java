@@ -2,6 +2,7 @@ package io.peft4j.engine.torch;
 
 import com.google.common.collect.ImmutableMap;
 import io.peft4j.graph.DType;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -13,11 +14,23 @@ final class LayerLowerings {
           .put("MatMul", LayerLowerings::matMul)
           .put("Gemm", LayerLowerings::gemm)
           .put("LayerNormalization", LayerLowerings::layerNorm)
+          .put("RandomNormalLike", LayerLowerings::noise)
           .put("Dropout", LayerLowerings::dropout)
           .put("SoftmaxCrossEntropyLoss", LayerLowerings::crossEntropy)
           .build();
 
   private LayerLowerings() {}
+
+  private static void noise(LoweringContext c) {
+    boolean marked = c.node.metadata().containsKey(Node.TRAINING_ONLY);
+    boolean plain =
+        c.node.floatAttribute("mean", 0f) == 0 && c.node.floatAttribute("scale", 1f) == 1;
+    if (!marked || !plain) {
+      throw c.unsupported("random numbers outside training");
+    }
+    String function = c.options.training() ? "torch.randn_like" : "torch.zeros_like";
+    c.result(c.in(0).dtype(), c.in(0).shape(), "%s(%s)".formatted(function, c.tensor(0)));
+  }
 
   /** The inverse of each matrix. */
   static void inverse(LoweringContext c) {

@@ -1,0 +1,92 @@
+package io.peft4j.adapters.pvera;
+
+import io.peft4j.adapter.Targets;
+import io.peft4j.adapters.linear.AdaptedLinear;
+import io.peft4j.adapters.linear.Checks;
+import io.peft4j.adapters.linear.Expression;
+import io.peft4j.adapters.linear.LinearMethod;
+import io.peft4j.graph.Tensor;
+import io.peft4j.math.TorchGenerator;
+import io.peft4j.site.LinearSite;
+import java.util.List;
+import java.util.function.ToLongFunction;
+
+/**
+ * PVeRA: VeRA ({@code y = x Wᵀ + b + λb ⊙ (B z)}) whose inner values z are drawn, in training, from
+ * normal distributions with the means and log-variances λd ⊙ (A x); otherwise z is the mean. A [2r,
+ * in] and B [out, r] are random, frozen and shared. λb starts at zero, so that the model starts
+ * unchanged.
+ *
+ * @param rank r
+ * @param dInitial start value of λd
+ * @param projectionPrngKey seed of A and B
+ * @param saveProjection whether A and B are stored; otherwise they are made anew from the seed
+ * @param dropout share of the input that is dropped before the update
+ */
+public record Pvera(
+    int rank,
+    double dInitial,
+    int projectionPrngKey,
+    boolean saveProjection,
+    double dropout,
+    Targets targets,
+    List<String> modulesToSave)
+    implements LinearMethod {
+
+  public Pvera {
+    Checks.atLeast("rank", rank, 1);
+    Checks.fraction("dropout", dropout);
+    modulesToSave = List.copyOf(modulesToSave);
+  }
+
+  /** PVeRA of a rank on the feed-forward blocks. */
+  public static Pvera rank(int rank) {
+    return new Pvera(rank, 0.1, 0, true, 0, Targets.feedForward(), List.of());
+  }
+
+  public Pvera on(Targets newTargets) {
+    return new Pvera(
+        rank, dInitial, projectionPrngKey, saveProjection, dropout, newTargets, modulesToSave);
+  }
+
+  @Override
+  public String name() {
+    return "pvera";
+  }
+
+  @Override
+  public Expression adapt(AdaptedLinear layer) {
+    int in = largest(layer, LinearSite::inFeatures);
+    int out = largest(layer, LinearSite::outFeatures);
+    Expression a = shared(layer, "pvera_A", 2 * rank, in, 0);
+    Expression b = shared(layer, "pvera_B", out, rank, 2 * rank * in);
+    Expression lambdaB = layer.parameter("pvera_lambda_b", AdaptedLinear.filled(0, layer.out()));
+    Expression lambdaD =
+        layer.parameter("pvera_lambda_d", AdaptedLinear.filled(dInitial, 2L * rank));
+    Expression both =
+        layer.x().dropout(dropout).matmul(a.sliced(1, 0, layer.in()).transposed()).times(lambdaD);
+    Expression mean = both.sliced(-1, 0, rank);
+    Expression logVariance = both.sliced(-1, rank, 2L * rank);
+    Expression drawn = mean.plus(logVariance.times(0.5).exp().times(mean.trainingNoise()));
+    Expression update = drawn.matmul(b.sliced(0, 0, layer.out()).transposed()).times(lambdaB);
+    return layer.y().plus(update);
+  }
+
+  private static int largest(AdaptedLinear layer, ToLongFunction<LinearSite> size) {
+    return Math.toIntExact(layer.all().stream().mapToLong(size).max().orElseThrow());
+  }
+
+  private Expression shared(AdaptedLinear layer, String name, int rows, int columns, int skipped) {
+    return saveProjection
+        ? layer.sharedStored(name, () -> projection(rows, columns, skipped))
+        : layer.sharedConstant(name, () -> projection(rows, columns, skipped));
+  }
+
+  /** Kaiming-uniform numbers of one generator, B's behind A's. */
+  private Tensor projection(int rows, int columns, int skipped) {
+    TorchGenerator generator = new TorchGenerator(projectionPrngKey);
+    generator.skip(skipped);
+    float bound = (float) Math.sqrt(6.0 / columns);
+    return Tensor.ofFloats(new long[] {rows, columns}, generator.uniform(rows * columns, bound));
+  }
+}
