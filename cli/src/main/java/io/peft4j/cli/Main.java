@@ -29,6 +29,7 @@ import picocli.CommandLine.Spec;
       PredictCommand.class,
       MergeCommand.class,
       PruneCommand.class,
+      QuantizeCommand.class,
       ExportCommand.class,
       CompareCommand.class,
       SparsifyCommand.class,

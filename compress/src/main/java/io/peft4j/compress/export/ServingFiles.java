@@ -19,6 +19,8 @@ import java.util.Locale;
 public final class ServingFiles {
   private static final ObjectMapper JSON = new ObjectMapper();
 
+  private static final String MODEL = "model";
+
   private ServingFiles() {}
 
   /**
@@ -33,7 +35,18 @@ public final class ServingFiles {
   public static void textClassification(
       Path folder, Graph graph, List<String> labels, Path tokenizer, int maxLength)
       throws IOException {
-    write(folder, graph, tokenizer, maxLength, "TextClassificationTranslatorFactory", "");
+    textClassification(folder, MODEL, graph, labels, tokenizer, maxLength);
+  }
+
+  /**
+   * Writes the files of a classifier.
+   *
+   * @param name of the ONNX file in the folder, without its ending
+   */
+  public static void textClassification(
+      Path folder, String name, Graph graph, List<String> labels, Path tokenizer, int maxLength)
+      throws IOException {
+    write(folder, name, graph, tokenizer, maxLength, "TextClassificationTranslatorFactory", "");
     labels(folder, labels);
   }
 
@@ -47,18 +60,24 @@ public final class ServingFiles {
       Path folder, Graph graph, Pooling pooling, Path tokenizer, int maxLength) throws IOException {
     String vector =
         "pooling=%s\nnormalize=true\n".formatted(pooling.name().toLowerCase(Locale.ROOT));
-    write(folder, graph, tokenizer, maxLength, "TextEmbeddingTranslatorFactory", vector);
+    write(folder, MODEL, graph, tokenizer, maxLength, "TextEmbeddingTranslatorFactory", vector);
   }
 
   private static void write(
-      Path folder, Graph graph, Path tokenizer, int maxLength, String factory, String more)
+      Path folder,
+      String name,
+      Graph graph,
+      Path tokenizer,
+      int maxLength,
+      String factory,
+      String more)
       throws IOException {
     Files.copy(tokenizer, folder.resolve("tokenizer.json"), StandardCopyOption.REPLACE_EXISTING);
     List<String> inputs = graph.inputs().stream().map(Value::name).toList();
     String properties =
         """
         engine=OnnxRuntime
-        option.modelName=model
+        option.modelName=%s
         translatorFactory=ai.djl.huggingface.translator.%s
         includeTokenTypes=%s
         padding=true
@@ -66,7 +85,7 @@ public final class ServingFiles {
         maxLength=%d
         %s\
         """
-            .formatted(factory, inputs.contains("token_type_ids"), maxLength, more);
+            .formatted(name, factory, inputs.contains("token_type_ids"), maxLength, more);
     Files.writeString(folder.resolve("serving.properties"), properties);
   }
 

@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.BiConsumer;
+import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -49,20 +50,17 @@ final class Activations implements AutoCloseable {
     program = InferenceEngines.named(InferenceEngines.ONNX_RUNTIME).compile(editor.build());
   }
 
-  /**
-   * The smallest and the largest number of each value, and the largest magnitude of each index of
-   * its last axis.
-   */
+  /** What each value spans. */
   Map<String, Extent> extents() {
     Map<String, Extent> extents = new TreeMap<>();
     forEach(
-        (name, numbers) -> {
-          Extent extent = extents.computeIfAbsent(name, key -> new Extent(numbers.width()));
-          numbers.forEach(extent::take);
+        (name, rows) -> {
+          Extent extent = extents.computeIfAbsent(name, key -> new Extent(rows.width()));
+          rows.forEach(from -> extent.take(rows.numbers(), from));
         });
     extents.forEach(
         (name, extent) -> {
-          if (!Double.isFinite(extent.low) || !Double.isFinite(extent.high)) {
+          if (!extent.isFinite()) {
             throw new PeftException(
                 "the value '%s' is not finite on the calibration rows; the model cannot be calibrated"
                     .formatted(name));
@@ -75,58 +73,40 @@ final class Activations implements AutoCloseable {
   Map<String, long[]> histograms(Map<String, Extent> extents, int bins) {
     Map<String, long[]> counts = new LinkedHashMap<>();
     forEach(
-        (name, numbers) -> {
+        (name, rows) -> {
           Extent extent = extents.get(name);
           long[] count = counts.computeIfAbsent(name, key -> new long[bins]);
-          if (extent != null && extent.high > extent.low) {
-            double scale = bins / (extent.high - extent.low);
-            numbers.forEach(
-                (number, channel) ->
-                    count[(int) Math.min(bins - 1, (number - extent.low) * scale)]++);
+          if (extent != null && extent.high() > extent.low()) {
+            double low = extent.low();
+            double scale = bins / (extent.high() - low);
+            rows.forEach(
+                from -> {
+                  for (int i = from; i < from + rows.width(); i++) {
+                    count[(int) Math.min(bins - 1, (rows.numbers()[i] - low) * scale)]++;
+                  }
+                });
           }
         });
     return counts;
   }
 
-  /** What a value spans. */
-  static final class Extent {
-    double low = Double.POSITIVE_INFINITY;
-    double high = Double.NEGATIVE_INFINITY;
-    final float[] largest;
-
-    Extent(int width) {
-      largest = new float[width];
-    }
-
-    private void take(float number, int channel) {
-      low = Math.min(low, number);
-      high = Math.max(high, number);
-      largest[channel] = Math.max(largest[channel], Math.abs(number));
-    }
-  }
-
-  /** A number and its place along the last axis. */
-  @FunctionalInterface
-  private interface Taker {
-    void take(float number, int channel);
-  }
-
   /**
-   * The numbers of one batch.
+   * The rows of a value in one batch.
    *
-   * @param kept for each row of {@code width} numbers whether it counts; null if all do
+   * @param width the size of the last axis
+   * @param kept for each row whether it counts; null if all do
    */
-  private record Numbers(float[] all, int width, boolean @Nullable [] kept) {
-    void forEach(Taker taker) {
-      for (int i = 0; i < all.length; i++) {
-        if (kept == null || kept[i / width]) {
-          taker.take(all[i], i % width);
+  private record Rows(float[] numbers, int width, boolean @Nullable [] kept) {
+    void forEach(IntConsumer consumer) {
+      for (int row = 0; row < numbers.length / width; row++) {
+        if (kept == null || kept[row]) {
+          consumer.accept(row * width);
         }
       }
     }
   }
 
-  private void forEach(BiConsumer<String, Numbers> consumer) {
+  private void forEach(BiConsumer<String, Rows> consumer) {
     int[] order =
         IntStream.range(0, rows.size())
             .boxed()
@@ -141,13 +121,13 @@ final class Activations implements AutoCloseable {
       for (String name : values) {
         Tensor tensor = inputs.containsKey(name) ? inputs.get(name) : outputs.get(name);
         if (tensor != null && tensor.size() > 0) {
-          consumer.accept(name, numbers(tensor, inputs.get(MASK)));
+          consumer.accept(name, rows(tensor, inputs.get(MASK)));
         }
       }
     }
   }
 
-  private static Numbers numbers(Tensor tensor, @Nullable Tensor mask) {
+  private static Rows rows(Tensor tensor, @Nullable Tensor mask) {
     int width = tensor.rank() == 0 ? 1 : (int) tensor.dim(-1);
     boolean masked =
         mask != null
@@ -163,7 +143,7 @@ final class Activations implements AutoCloseable {
         kept[i] = flags[i] != 0;
       }
     }
-    return new Numbers(tensor.toFloats(), width, kept);
+    return new Rows(tensor.toFloats(), width, kept);
   }
 
   @Override

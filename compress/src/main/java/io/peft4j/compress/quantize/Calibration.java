@@ -48,7 +48,7 @@ public record Calibration(Method method, double percentile) {
   public Map<String, ActivationRange> ranges(
       Graph graph, Collection<String> values, BatchSource rows) {
     try (Activations activations = new Activations(graph, values, rows)) {
-      Map<String, Activations.Extent> extents = activations.extents();
+      Map<String, Extent> extents = activations.extents();
       Map<String, long[]> counts =
           method == Method.MINMAX ? Map.of() : activations.histograms(extents, BINS);
       Map<String, ActivationRange> ranges = new TreeMap<>();
@@ -57,7 +57,7 @@ public record Calibration(Method method, double percentile) {
               ranges.put(
                   name,
                   switch (method) {
-                    case MINMAX -> ActivationRange.of(extent.low, extent.high);
+                    case MINMAX -> ActivationRange.of(extent.low(), extent.high());
                     case PERCENTILE -> histogram(extent, counts, name).percentile(percentile);
                     case ENTROPY -> histogram(extent, counts, name).leastDivergence();
                     case MSE -> histogram(extent, counts, name).leastSquares();
@@ -66,8 +66,7 @@ public record Calibration(Method method, double percentile) {
     }
   }
 
-  private static Histogram histogram(
-      Activations.Extent extent, Map<String, long[]> counts, String name) {
-    return new Histogram(extent.low, extent.high, counts.getOrDefault(name, new long[1]));
+  private static Histogram histogram(Extent extent, Map<String, long[]> counts, String name) {
+    return new Histogram(extent.low(), extent.high(), counts.getOrDefault(name, new long[1]));
   }
 }

@@ -13,6 +13,9 @@ record Histogram(double low, double high, long[] counts) {
   private static final int LEVELS = 128;
   private static final int SHRINKS = 24;
 
+  /** So many numbers are taken to be where none is, so that no divergence is infinite. */
+  private static final double RARE = 1e-4;
+
   private double width() {
     return (high - low) / counts.length;
   }
@@ -110,9 +113,9 @@ record Histogram(double low, double high, long[] counts) {
       }
       for (int i = from; i < to; i++) {
         double p = cut[i] / all;
-        double q = kept[i] > 0 ? mass / filled / inside : 0;
+        double q = kept[i] > 0 ? mass / filled / inside : RARE / all;
         if (p > 0) {
-          sum += q > 0 ? p * Math.log(p / q) : Double.POSITIVE_INFINITY;
+          sum += p * Math.log(p / q);
         }
       }
     }

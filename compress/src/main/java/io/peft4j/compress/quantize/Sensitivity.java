@@ -34,7 +34,7 @@ public record Sensitivity(String layer, long weights, Comparison comparison) {
    */
   public static List<Sensitivity> of(
       Quantization way, Graph graph, Yardstick yardstick, Probe probe, Consumer<String> progress) {
-    List<String> quantized = way.apply(graph).quantized();
+    List<String> quantized = Selection.of(graph, way.layers(graph), way.excluded()).paths();
     List<Sensitivity> found = new ArrayList<>();
     for (QuantizableLayer layer : way.layers(graph)) {
       if (!quantized.contains(layer.path())) {

@@ -1,5 +1,6 @@
 package io.peft4j.compress.quantize;
 
+import io.peft4j.data.BatchSource;
 import io.peft4j.engine.OutputDifference;
 import io.peft4j.engine.Program;
 import io.peft4j.graph.Attribute;
@@ -64,6 +65,57 @@ final class SmallModel {
         .output(Value.of("logits", DType.FLOAT32, "batch", "sequence", VOCABULARY))
         .prune()
         .build();
+  }
+
+  /** The same with a channel of the embedding that is 60 times as large as the others. */
+  static Graph uneven() {
+    Graph graph = tied();
+    float[] table = graph.initializer("embed.weight").toFloats();
+    float[] up = graph.initializer("up.weight").toFloats();
+    float[] gate = graph.initializer("gate.weight").toFloats();
+    for (int row = 0; row < VOCABULARY; row++) {
+      table[row * HIDDEN + 5] *= 60;
+    }
+    for (int column = 0; column < 2 * HIDDEN; column++) {
+      up[5 * 2 * HIDDEN + column] /= 60;
+      gate[5 * 2 * HIDDEN + column] /= 60;
+    }
+    GraphEditor editor = graph.edit();
+    editor.initializer("table", Tensor.ofFloats(new long[] {VOCABULARY, HIDDEN}, table));
+    Node pick = graph.nodes().stream().filter(n -> n.is("Gather")).findFirst().orElseThrow();
+    editor.replace(pick, pick.withInputs(List.of("table", "input_ids")));
+    editor.initializer("up.weight", Tensor.ofFloats(new long[] {HIDDEN, 2 * HIDDEN}, up));
+    editor.initializer("gate.weight", Tensor.ofFloats(new long[] {HIDDEN, 2 * HIDDEN}, gate));
+    return editor.build();
+  }
+
+  /** Rows of four ids, as many as the vocabulary has. */
+  static BatchSource rows() {
+    return new BatchSource() {
+      @Override
+      public int size() {
+        return VOCABULARY;
+      }
+
+      @Override
+      public Map<String, Tensor> batch(int[] rows) {
+        long[] ids = new long[4 * rows.length];
+        for (int i = 0; i < ids.length; i++) {
+          ids[i] = (rows[i / 4] * 7L + i % 4 * 11L) % VOCABULARY;
+        }
+        return Map.of("input_ids", Tensor.ofLongs(new long[] {rows.length, 4}, ids));
+      }
+
+      @Override
+      public int length(int row) {
+        return 4;
+      }
+
+      @Override
+      public long label(int row) {
+        return -1;
+      }
+    };
   }
 
   static Map<String, Tensor> ids() {
