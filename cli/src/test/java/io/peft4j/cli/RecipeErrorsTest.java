@@ -45,7 +45,7 @@ class RecipeErrorsTest {
         "adapter | dropout | 1 | dropout must be from 0 to below 1 | was 1",
         "adapter | rank_pattern | {query: 2.5} | rank_pattern must hold whole numbers | 2.5",
         "adapter | modules_to_save | [[pooler]] | must be a text or a list of texts | pooler",
-        "adapter | method | freeze | must be one of freeze-mask, | was 'freeze'",
+        "adapter | method | freeze | must be one of | was 'freeze'",
         "adapter | rslora | 3 | must be true or false | 3",
         "training | epochs | many | must be a whole number | many",
         "training | schedule | zigzag | must be one of constant, linear, cosine | zigzag",

@@ -1,5 +1,6 @@
 package io.peft4j.task;
 
+import com.google.common.base.Splitter;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.graph.Attribute;
@@ -27,6 +28,12 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
   public static final String WEIGHT = "classifier.weight";
   public static final String BIAS = "classifier.bias";
   public static final String LOGITS = "logits";
+
+  /**
+   * Under this key of a graph's metadata stands how many vectors an adapter has put into the
+   * sequence, and where: {@code position,count}. A head passes over them.
+   */
+  public static final String VIRTUAL_TOKENS = "peft4j.virtual_tokens";
 
   /** The tag of the head's nodes and weights. */
   public static final String TAG = "head";
@@ -73,7 +80,7 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
     GraphEditor editor = graph.edit().tagging(TAG);
     editor.initializer(WEIGHT, Tensor.ofFloats(new long[] {labels, hidden}, start)).train(WEIGHT);
     editor.initializer(BIAS, Tensor.ofFloats(new long[] {labels}, new float[labels])).train(BIAS);
-    String pooled = pooling.attach(editor, graph, features.name());
+    String pooled = pooling.attach(editor, graph, tokens(editor, graph, features.name()));
     if (dropout > 0) {
       String ratio = editor.constant("/pooling/ratio", Tensor.scalar((float) dropout));
       pooled = editor.node("/dropout/Dropout", "Dropout", List.of(pooled, ratio));
@@ -92,5 +99,35 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
     editor.clearOutputs();
     outputs.forEach(editor::output);
     return editor.build();
+  }
+
+  /** The features of the tokens that a run is given. */
+  private static String tokens(GraphEditor editor, Graph graph, String features) {
+    String noted = graph.metadata().get(VIRTUAL_TOKENS);
+    if (noted == null) {
+      return features;
+    }
+    List<String> parts = Splitter.on(',').splitToList(noted);
+    long position = Long.parseLong(parts.get(0));
+    long end = position + Long.parseLong(parts.get(1));
+    String behind = slice(editor, features, end, Integer.MAX_VALUE);
+    return position == 0
+        ? behind
+        : editor.node(
+            "/tokens/Concat",
+            "Concat",
+            List.of(slice(editor, features, 0, position), behind),
+            Map.of("axis", Attribute.of(1L)));
+  }
+
+  private static String slice(GraphEditor editor, String x, long from, long to) {
+    return editor.node(
+        "/tokens/Slice_" + from,
+        "Slice",
+        List.of(
+            x,
+            editor.constant("/tokens/from", Tensor.vector(from)),
+            editor.constant("/tokens/to", Tensor.vector(to)),
+            editor.constant("/tokens/axis", Tensor.vector(1))));
   }
 }

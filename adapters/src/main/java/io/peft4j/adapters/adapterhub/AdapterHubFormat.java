@@ -91,8 +91,10 @@ public final class AdapterHubFormat implements AdapterFormat {
       held.putAll(head.tensors());
       method = head.with(method);
     }
+    ComposableMethod whole = method;
     AttachedAdapter attached =
-        attach(method, folder, base, read.name(), folder.resolve(AdapterFolder.CONFIG));
+        AdapterFolder.inFile(
+            folder.resolve(AdapterFolder.CONFIG), () -> whole.attach(base, read.name(), 0));
     StoredAdapter stored =
         StoredValues.of(
             read.weights(),
@@ -104,14 +106,6 @@ public final class AdapterHubFormat implements AdapterFormat {
             folder);
     ClassificationHead own = head == null ? null : head.head();
     return own != null && stored.labels().isEmpty() ? stored.withLabels(own.labels()) : stored;
-  }
-
-  private static AttachedAdapter attach(
-      AdapterMethod method, Path folder, Graph base, String name, Path config) {
-    HeadFiles.Head notes = HeadFiles.read(folder);
-    StoredHead head = notes == null ? null : notes.stored();
-    Graph withHead = head == null ? base : HeadFiles.attach(base, head);
-    return AdapterFolder.inFile(config, () -> method.attach(withHead, name, 0));
   }
 
   @Override

@@ -16,7 +16,7 @@ public final class HubPrefixInterchange extends PresetInterchange {
         ImmutableMap.of(
             "hub-prefix-tuning",
             HubPrefixTuning.length(30),
-            "prefix_tuning_flat",
+            "hub-prefix-tuning-flat",
             HubPrefixTuning.flat(30)));
   }
 
