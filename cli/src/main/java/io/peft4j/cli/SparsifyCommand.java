@@ -78,8 +78,8 @@ final class SparsifyCommand extends Subcommand {
       names = "--importance",
       description =
           "${COMPLETION-CANDIDATES} (default: magnitude). All others need --data; movement needs"
-              + " --epochs too, as it chooses while the model trains, and thousands of steps to"
-              + " choose well: sparsegpt keeps more where there are few.")
+              + " --epochs too, as it chooses while the model trains, and thousands of steps from a"
+              + " MODEL that has not learned --data yet: else sparsegpt keeps more.")
   private Kind importance = Kind.MAGNITUDE;
 
   @Option(

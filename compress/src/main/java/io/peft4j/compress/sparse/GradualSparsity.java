@@ -47,7 +47,8 @@ public record GradualSparsity(
     MAGNITUDE,
     /**
      * −Σ w ∂L/∂w over the steps so far, masked weights included, so that they can come back:
-     * weights go that training moves towards zero (Sanh et al. 2020, arXiv 2005.07683).
+     * weights go that training moves towards zero (Sanh et al. 2020, arXiv 2005.07683). A model
+     * that has learned its data already hardly moves, and what goes is then left to chance.
      */
     MOVEMENT;
 
