@@ -42,7 +42,10 @@ final class QuantizeCommand extends Subcommand {
       description = "Merged before: the folder that directly holds adapter_config.json.")
   private @Nullable Path adapter;
 
-  @Option(names = "--output", paramLabel = "OUT.onnx", description = "Where to write.")
+  @Option(
+      names = "--output",
+      paramLabel = "OUT",
+      description = "An .onnx file; in mode weight-only also a folder, as which MODEL must come.")
   private @Nullable Path output;
 
   @Option(
@@ -179,7 +182,7 @@ final class QuantizeCommand extends Subcommand {
       throw wrongUsage("--set is for recipes; give the option itself");
     }
     if (output == null) {
-      throw wrongUsage("Missing required option: '--output=OUT.onnx'");
+      throw wrongUsage("Missing required option: '--output=OUT'");
     }
     try {
       String absent = type.equals("int8") ? "dynamic" : "weight-only";

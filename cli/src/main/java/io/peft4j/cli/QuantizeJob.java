@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  * What {@code peft4j quantize} is asked to do.
  *
  * @param adapter merged before; null for none
- * @param output an ONNX file
+ * @param output an ONNX file; for weight-only also a SafeTensors folder
  * @param format how weights are held; for the modes that compute in int8 that is int8
  * @param reduced whether int8 weights end at 64
  * @param calibrationRows the file that ranges and smoothing are found on; null for none
@@ -38,6 +38,15 @@ record QuantizeJob(
     int maxLength,
     double maxLoss,
     boolean sensitivity) {
+
+  /** Whether an ONNX file is written rather than a SafeTensors folder. */
+  boolean onnx() {
+    return isOnnx(output);
+  }
+
+  private static boolean isOnnx(Path output) {
+    return output.toString().endsWith(".onnx");
+  }
 
   /** What computes with the integers. */
   enum Mode {
@@ -87,8 +96,10 @@ record QuantizeJob(
 
   QuantizeJob {
     excluded = List.copyOf(excluded);
-    if (!output.toString().endsWith(".onnx")) {
-      throw new RecipeException("output must end in .onnx, was '%s'".formatted(output));
+    if (!isOnnx(output) && mode != Mode.WEIGHT_ONLY) {
+      throw new RecipeException(
+          "output must end in .onnx, was '%s'; only mode weight-only writes SafeTensors folders"
+              .formatted(output));
     }
     if (mode != Mode.WEIGHT_ONLY && !format.label().equals("int8")) {
       throw new RecipeException(

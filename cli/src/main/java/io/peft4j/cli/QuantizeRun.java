@@ -8,6 +8,7 @@ import io.peft4j.compress.quantize.AutomaticExclusion;
 import io.peft4j.compress.quantize.Comparison;
 import io.peft4j.compress.quantize.DynamicInt8;
 import io.peft4j.compress.quantize.Quantization;
+import io.peft4j.compress.quantize.QuantizedFolder;
 import io.peft4j.compress.quantize.QuantizedModel;
 import io.peft4j.compress.quantize.Sensitivity;
 import io.peft4j.compress.quantize.Smoothing;
@@ -20,6 +21,7 @@ import io.peft4j.data.Dataset;
 import io.peft4j.data.Example;
 import io.peft4j.data.TextBatches;
 import io.peft4j.data.TextTokenizer;
+import io.peft4j.engine.InferenceEngine;
 import io.peft4j.engine.InferenceEngines;
 import io.peft4j.engine.ProbeInputs;
 import io.peft4j.engine.Program;
@@ -62,6 +64,9 @@ final class QuantizeRun {
   QuantizeReport run() {
     PretrainedModel base = Checkpoints.open(job.model());
     Outputs.requireModelTarget(job.output(), overwrite, job.model(), job.adapter());
+    if (!job.onnx()) {
+      QuantizedFolder.requireFolder(base.checkpoint());
+    }
     Path adapter = job.adapter();
     AdaptedModel adapted = adapter == null ? null : base.load(adapter);
     PretrainedModel plain = adapted == null ? base.dequantized() : adapted.merge().model();
@@ -162,13 +167,13 @@ final class QuantizeRun {
       List<Sensitivity> layers) {
     try (Scratch scratch = new Scratch()) {
       Path before = scratch.file("before.onnx");
-      Path after = scratch.file("after.onnx");
+      Path after = scratch.file(job.onnx() ? "after.onnx" : "after");
       Formats.modelNamed("onnx").write(plain.checkpoint(), graph, before);
-      Formats.modelNamed("onnx").write(plain.checkpoint(), found.model().graph(), after);
+      write(plain, graph, found, after);
       progress.accept("running it in ONNX Runtime");
       Comparison comparison;
       double speedup;
-      try (Program program = InferenceEngines.named(InferenceEngines.ONNX_RUNTIME).open(after)) {
+      try (Program program = opened(after)) {
         comparison = yardstick.compare(program);
         speedup = probe.speedup(program);
       }
@@ -177,8 +182,10 @@ final class QuantizeRun {
             "the quantised model scores rows that are not numbers; nothing was written: leave"
                 + " layers out with --exclude");
       }
-      BesideModel.of(job.model(), job.output(), graph, labels, job.maxLength()).write(overwrite);
-      Formats.modelNamed("onnx").write(plain.checkpoint(), found.model().graph(), job.output());
+      if (job.onnx()) {
+        BesideModel.of(job.model(), job.output(), graph, labels, job.maxLength()).write(overwrite);
+      }
+      write(plain, graph, found, job.output());
       boolean judged = !Double.isNaN(comparison.accuracyBefore());
       long bytes = scratch.bytes("before");
       long bytesAfter = scratch.bytes("after");
@@ -201,6 +208,19 @@ final class QuantizeRun {
           found.left(),
           layers.stream().map(QuantizeRun::layer).toList());
     }
+  }
+
+  private void write(PretrainedModel plain, Graph graph, Found found, Path target) {
+    if (found.way() instanceof WeightOnly way && !job.onnx()) {
+      QuantizedFolder.write(plain.checkpoint(), graph, way, target);
+    } else {
+      Formats.modelNamed("onnx").write(plain.checkpoint(), found.model().graph(), target);
+    }
+  }
+
+  private Program opened(Path written) {
+    InferenceEngine runtime = InferenceEngines.named(InferenceEngines.ONNX_RUNTIME);
+    return job.onnx() ? runtime.open(written) : runtime.compile(Checkpoints.open(written).graph());
   }
 
   private static QuantizeReport.Layer layer(Sensitivity tried) {

@@ -29,11 +29,15 @@ final class Scratch implements AutoCloseable {
     return folder.resolve(name);
   }
 
-  /** The bytes of all files whose names begin so. */
+  /** The bytes of all files that are called so or lie in folders that are. */
   long bytes(String prefix) {
-    try (Stream<Path> files = Files.list(folder)) {
+    try (Stream<Path> files = Files.walk(folder)) {
       long bytes = 0;
-      List<Path> all = files.filter(f -> f.getFileName().toString().startsWith(prefix)).toList();
+      List<Path> all =
+          files
+              .filter(Files::isRegularFile)
+              .filter(f -> folder.relativize(f).toString().startsWith(prefix))
+              .toList();
       for (Path file : all) {
         bytes += Files.size(file);
       }

@@ -162,6 +162,23 @@ class QuantizeCommandTest {
   }
 
   @Test
+  void aFolderOfFewBitsIsAModelLikeItsSource() throws IOException {
+    Path small = folder.resolve("small");
+    Cli made =
+        Cli.run("quantize", encoder, "--type", "nf4", "--output", small, "--data", rows, "--json");
+    assertThat(made.exit()).as(made.err()).isZero();
+    Path source = encoder.resolve("model.safetensors");
+    assertThat(Files.size(small.resolve("model.safetensors"))).isLessThan(Files.size(source) / 2);
+    Cli run =
+        Cli.run("evaluate", small, "--adapter", adapter, "--data", rows, "--engine", "onnxruntime");
+    assertThat(run.exit()).as(run.err()).isZero();
+    Cli onnx = Cli.run("quantize", small, "--type", "nf4", "--output", folder.resolve("x"));
+    assertThat(onnx.exit()).as(onnx.err()).isZero(); // what is quantised can be quantised again
+    assertThat(Files.readAllBytes(folder.resolve("x/model.safetensors")))
+        .isEqualTo(Files.readAllBytes(small.resolve("model.safetensors")));
+  }
+
+  @Test
   void whatIsThereStaysWithoutOverwrite() throws IOException {
     Path output = Files.writeString(folder.resolve("x.onnx"), "mine");
     Cli.run("quantize", encoder, "--output", output).assertFailed(1);

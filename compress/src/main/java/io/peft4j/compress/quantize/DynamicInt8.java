@@ -8,6 +8,7 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Node;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -55,7 +56,11 @@ public record DynamicInt8(boolean reduced, Set<String> excluded) implements Quan
                 "excluded",
                 List.copyOf(selection.left().keySet())));
     rewrite.editor.metadata(METADATA_KEY, Checkpoint.text(note));
-    return new QuantizedModel(rewrite.editor.prune().build(), selection.paths(), selection.left());
+    Map<String, String> left = new LinkedHashMap<>(selection.left());
+    QuantizableLayer.of(graph).stream()
+        .filter(layer -> layer.kind() == QuantizableLayer.Kind.CONVOLUTION)
+        .forEach(layer -> left.put(layer.path(), "a convolution, which only static int8 takes"));
+    return new QuantizedModel(rewrite.editor.prune().build(), selection.paths(), left);
   }
 
   @Override

@@ -9,6 +9,7 @@ import io.peft4j.format.Checkpoint;
 import io.peft4j.format.ModelFormat;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
+import io.peft4j.loaders.safetensors.QuantizedTensors;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import io.peft4j.loaders.safetensors.SafeTensorsFile;
 import java.nio.file.Files;
@@ -91,6 +92,10 @@ public final class HuggingFaceFormat implements ModelFormat {
   }
 
   private static SafeTensorsFile weights(Path path) {
+    return QuantizedTensors.dequantized(stored(path));
+  }
+
+  private static SafeTensorsFile stored(Path path) {
     if (!Files.isDirectory(path)) {
       return SafeTensors.read(path);
     }
