@@ -107,8 +107,8 @@ final class PruneRun {
     }
     if (vocabulary != null) {
       blocks.add(vocabulary.kept());
+      after = after == null ? vocabulary.after() : both(after, vocabulary);
       before = before == null ? vocabulary.before() : before;
-      after = vocabulary.after();
     }
     if (before == null || after == null) {
       throw new IllegalStateException("nothing was pruned");
@@ -121,6 +121,13 @@ final class PruneRun {
         test == null ? null : test.name(),
         masked,
         exportDifference);
+  }
+
+  /** The row that operations are counted on is that of the first pruning. */
+  private static ModelSize both(ModelSize units, PrunedVocabulary rows) {
+    double share = rows.after().flops() / (double) rows.before().flops();
+    return new ModelSize(
+        rows.after().parameters(), Math.round(units.flops() * share), rows.after().bytes());
   }
 
   /** Null where there are no labelled rows, or the model does not score them. */

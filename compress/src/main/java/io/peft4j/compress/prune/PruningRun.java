@@ -7,10 +7,13 @@ import io.peft4j.PretrainedModel;
 import io.peft4j.engine.ProbeInputs;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
+import io.peft4j.site.Sites;
 import java.util.BitSet;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.IntToLongFunction;
 import java.util.function.ToDoubleFunction;
 
@@ -79,12 +82,32 @@ final class PruningRun {
     String key = Structure.LAYERS.label();
     PrunedModel.Kept first =
         kept.computeIfAbsent(key, k -> new PrunedModel.Kept(Structure.LAYERS, k, now, now));
-    int left = (int) Math.max(1, Math.round(first.before() * (1 - share.removed() * progress)));
+    int left = (int) Math.round(first.before() * (1 - share.removed() * progress));
+    if (left < 1) {
+      throw tooMuch(share.removed(), Structure.LAYERS, 1, first.before());
+    }
     kept.put(key, new PrunedModel.Kept(Structure.LAYERS, key, first.before(), left));
-    return left == now
-        ? graph
-        : LayerPruning.keep(
-            graph, LayerRanking.best(graph, left, pruning.importance(), calibration));
+    if (left == now) {
+      return graph;
+    }
+    Graph shorter =
+        LayerPruning.keep(graph, LayerRanking.best(graph, left, pruning.importance(), calibration));
+    forgetBlocksOutside(Sites.of(shorter));
+    return shorter;
+  }
+
+  private void forgetBlocksOutside(Sites sites) {
+    Set<String> paths = new HashSet<>();
+    sites.feedForwards().forEach(site -> paths.add(site.path()));
+    sites.attentions().forEach(site -> paths.add(site.path()));
+    Set<Structure> inLayers = Set.of(Structure.NEURONS, Structure.HEADS);
+    kept.values().removeIf(k -> inLayers.contains(k.structure()) && !paths.contains(k.path()));
+  }
+
+  private static PeftException tooMuch(double share, Structure structure, long least, long all) {
+    return new PeftException(
+        "a share of %s of the %d %s cannot go, since one of each block stays: %d at least; take a smaller share"
+            .formatted(share, all, structure.label(), least));
   }
 
   private void note(Removal removal) {
@@ -119,13 +142,6 @@ final class PruningRun {
               kept.putIfAbsent(
                   key(b), new PrunedModel.Kept(structure, b.path(), b.units(), b.units())));
     }
-    kept.entrySet()
-        .removeIf(
-            e ->
-                e.getValue().structure() != Structure.LAYERS
-                    && found.values().stream()
-                        .flatMap(List::stream)
-                        .noneMatch(block -> key(block).equals(e.getKey())));
     List<Block> all = found.values().stream().flatMap(List::stream).toList();
     if (all.isEmpty()) {
       return new Removal(Map.of());
@@ -172,21 +188,32 @@ final class PruningRun {
           if (pruning.even()) {
             own.forEach(
                 (block, values) ->
-                    units.putAll(share(Map.of(block, values), List.of(block), removed).units()));
+                    units.putAll(
+                        share(
+                                Map.of(block, values),
+                                List.of(requireNonNull(kept.get(key(block)))),
+                                removed)
+                            .units()));
           } else {
-            units.putAll(share(own, blocks, removed).units());
+            List<PrunedModel.Kept> all =
+                kept.values().stream().filter(k -> k.structure() == structure).toList();
+            units.putAll(share(own, all, removed).units());
           }
         });
     return new Removal(units);
   }
 
   /** So many of some blocks' units that a share of those before the first step is gone. */
-  private Removal share(Map<Block, double[]> scores, List<Block> blocks, double removed) {
+  private Removal share(
+      Map<Block, double[]> scores, List<PrunedModel.Kept> blocks, double removed) {
     Ranking ranking = ranking(scores, block -> 1);
-    int now = blocks.stream().mapToInt(Block::units).sum();
-    int first = blocks.stream().mapToInt(b -> requireNonNull(kept.get(key(b))).before()).sum();
+    int now = blocks.stream().mapToInt(PrunedModel.Kept::after).sum();
+    int first = blocks.stream().mapToInt(PrunedModel.Kept::before).sum();
     int count = Math.max(0, now - (int) Math.round(first * (1 - removed)));
-    return ranking.first(Math.min(count, ranking.size()));
+    if (count > ranking.size()) {
+      throw tooMuch(removed, blocks.get(0).structure(), now - ranking.size(), first);
+    }
+    return ranking.first(count);
   }
 
   /** The fewest units without which a count is at most a goal. */

@@ -78,6 +78,26 @@ class PruningTest {
   }
 
   @Test
+  void oneUnitOfEachBlockStays() {
+    PrunedModel two = prune(Pruning.of(Target.share(0.75), Structure.HEADS).inSteps(3));
+    assertThat(left(two)).containsExactly(1, 1);
+    assertThatThrownBy(() -> prune(Pruning.of(Target.share(0.9), Structure.HEADS)))
+        .isInstanceOf(PeftException.class)
+        .hasMessageContaining("of the 8 heads cannot go")
+        .hasMessageContaining("2 at least");
+    assertThatThrownBy(() -> prune(Pruning.of(Target.share(0.9), Structure.LAYERS)))
+        .hasMessageContaining("of the 2 layers cannot go");
+  }
+
+  @Test
+  void blocksOfLayersThatGoAreNotListed() {
+    PrunedModel pruned =
+        prune(Pruning.of(Target.share(0.5), Structure.LAYERS, Structure.NEURONS).inSteps(2));
+    assertThat(pruned.blocks()).extracting(PrunedModel.Kept::before).containsExactly(2, 72);
+    assertThat(left(pruned)).containsExactly(1, 36);
+  }
+
+  @Test
   void theLeastWorthyGoFirst() {
     Dependencies dependencies = new Dependencies(BERT.graph(), ValueShapes.of(BERT.graph()));
     List<Block> blocks = Blocks.of(dependencies, Structure.NEURONS);
