@@ -2,6 +2,7 @@ package io.peft4j.compress.distill;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.peft4j.PeftException;
 import io.peft4j.data.BatchSource;
 import io.peft4j.graph.Tensor;
 import java.util.ArrayList;
@@ -42,15 +43,25 @@ public record Answers(Map<String, Answer> values) {
 
   /** Rows together with what the teacher says of them. */
   public BatchSource with(BatchSource rows) {
-    values.forEach(
-        (name, answer) ->
-            checkArgument(
-                answer.rows().length == rows.size(),
-                "%s rows and %s answers of the teacher ('%s')",
-                rows.size(),
-                answer.rows().length,
-                name));
+    values.forEach((name, answer) -> requireFitting(name, answer, rows));
     return new Taught(rows, this);
+  }
+
+  private static void requireFitting(String name, Answer answer, BatchSource rows) {
+    checkArgument(
+        answer.rows().length == rows.size(),
+        "%s rows and %s answers of the teacher ('%s')",
+        rows.size(),
+        answer.rows().length,
+        name);
+    for (int row = 0; answer.perToken() && row < rows.size(); row++) {
+      int tokens = answer.rows()[row].length / answer.width();
+      if (tokens != rows.length(row)) {
+        throw new PeftException(
+            "row %d has %d tokens for the student and %d for the teacher; hidden states, relations and attention are learned from a teacher with the same tokenizer"
+                .formatted(row + 1, rows.length(row), tokens));
+      }
+    }
   }
 
   private record Taught(BatchSource rows, Answers answers) implements BatchSource {

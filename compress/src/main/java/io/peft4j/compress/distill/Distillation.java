@@ -3,7 +3,6 @@ package io.peft4j.compress.distill;
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
-import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapters.freeze.FreezeMask;
 import io.peft4j.data.BatchSource;
@@ -19,9 +18,7 @@ import io.peft4j.task.PooledHead;
 import io.peft4j.train.Trainer;
 import io.peft4j.train.TrainingResult;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
@@ -29,15 +26,14 @@ import org.jspecify.annotations.Nullable;
  * Trains a student classifier on what a teacher says of texts, with labels and without.
  *
  * @param targets the loss on the scores
- * @param features the weight of 1 − cosine between the features of student and teacher, which are
- *     what their last layers score; 0 to leave them out
+ * @param inner what else is compared
  * @param trains what of the student trains; null for all of it, where of the table of tokens only
  *     those rows train that the texts pick
  * @param augmentation further texts for the teacher to speak of
  */
 public record Distillation(
     SoftTargets targets,
-    double features,
+    InnerMatches inner,
     @Nullable AdapterMethod trains,
     Augmentation augmentation) {
 
@@ -49,25 +45,19 @@ public record Distillation(
    */
   public record Result(PretrainedModel model, TrainingResult training, int texts) {}
 
-  public Distillation {
-    if (!(features >= 0) || Double.isInfinite(features)) {
-      throw new RecipeException("features must be 0 or a positive number, was " + features);
-    }
-  }
-
   /** The teacher's scores at temperature 2, all of the student, no further texts. */
   public static Distillation standard() {
-    return new Distillation(SoftTargets.standard(), 0, null, Augmentation.none());
+    return new Distillation(SoftTargets.standard(), InnerMatches.none(), null, Augmentation.none());
   }
 
   /** The same with other further texts. */
   public Distillation augmenting(Augmentation other) {
-    return new Distillation(targets, features, trains, other);
+    return new Distillation(targets, inner, trains, other);
   }
 
-  /** The same with another weight of the features. */
-  public Distillation withFeatures(double weight) {
-    return new Distillation(targets, weight, trains, augmentation);
+  /** The same with other things that are compared beside the scores. */
+  public Distillation comparing(InnerMatches other) {
+    return new Distillation(targets, other, trains, augmentation);
   }
 
   /**
@@ -92,24 +82,14 @@ public record Distillation(
             ? null
             : rows(validation, validation.labelIds(teacher.labels()), tokenizer, student);
     Dataset texts = augmentation.apply(train, trainer.recipe().seed());
-    Map<String, Teacher.Question> questions = new LinkedHashMap<>();
-    questions.put(SoftTargets.TEACHER, new Teacher.Question(PooledHead.LOGITS, false));
-    List<DistillationLoss.Part> parts = new ArrayList<>();
-    parts.add(new DistillationLoss.Part(targets, 1));
-    if (features > 0) {
-      questions.put(Teacher.FEATURES, new Teacher.Question(teacher.requiredHead().input(), false));
-      String own = new Teacher(student, tokenizer).requiredHead().input();
-      parts.add(
-          new DistillationLoss.Part(
-              new VectorMatch(VectorMatch.Kind.COSINE, own, Teacher.FEATURES, null, false),
-              features));
-    }
+    Lesson lesson = new Lesson(teacher, student.graph(), targets, inner, trainer.recipe().seed());
     BatchSource rows = rows(texts, labels(texts, teacher.labels()), tokenizer, student);
-    BatchSource taught = teacher.answers(texts, questions).with(rows);
-    AdaptedModel model = student.attach(method(student, rows), trainer.recipe().seed());
+    BatchSource taught = teacher.answers(texts, lesson.questions()).with(rows);
+    AdapterMethod method = lesson.with(method(student, rows));
+    AdaptedModel model = student.attach(method, trainer.recipe().seed());
     model.nameLabels(teacher.labels());
-    TrainingResult result =
-        trainer.fit(model, taught, judged, new DistillationLoss(parts), PooledHead.LOGITS);
+    DistillationLoss loss = lesson.loss(model.graph());
+    TrainingResult result = trainer.fit(model, taught, judged, loss, PooledHead.LOGITS);
     return new Result(model.merge().model(), result, texts.size());
   }
 

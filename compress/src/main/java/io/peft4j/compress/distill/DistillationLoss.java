@@ -43,7 +43,7 @@ record DistillationLoss(List<Part> parts) implements Objective {
     String sum = "";
     for (Part part : parts) {
       String term = nodes.times(part.term().attach(editor, logits), part.weight());
-      sum = sum.isEmpty() ? term : nodes.node("Add", List.of(sum, term), Map.of());
+      sum = sum.isEmpty() ? term : nodes.node("Add", List.of(sum, term));
     }
     editor.add(
         Node.of(

@@ -20,16 +20,20 @@ final class LossNodes {
     this.scope = scope;
   }
 
+  String node(String op, List<String> inputs) {
+    return node(op, inputs, Map.of());
+  }
+
   String node(String op, List<String> inputs, Map<String, Attribute> attributes) {
     return editor.node(scope + "/" + op, op, inputs, attributes);
   }
 
   String times(String value, double factor) {
-    return node("Mul", List.of(value, number(factor)), Map.of());
+    return node("Mul", List.of(value, number(factor)));
   }
 
   String over(String value, double divisor) {
-    return divisor == 1 ? value : node("Div", List.of(value, number(divisor)), Map.of());
+    return divisor == 1 ? value : node("Div", List.of(value, number(divisor)));
   }
 
   private String number(double value) {
@@ -37,11 +41,11 @@ final class LossNodes {
   }
 
   String product(String a, String b) {
-    return node("Mul", List.of(a, b), Map.of());
+    return node("Mul", List.of(a, b));
   }
 
   String difference(String a, String b) {
-    return node("Sub", List.of(a, b), Map.of());
+    return node("Sub", List.of(a, b));
   }
 
   /** The mean of all elements. */
@@ -66,7 +70,7 @@ final class LossNodes {
   /** The mean of the values where a mask of the same shape is 1. */
   String masked(String values, String mask) {
     String sum = node("ReduceSum", List.of(product(values, mask)), DROP);
-    return node("Div", List.of(sum, node("ReduceSum", List.of(mask), DROP)), Map.of());
+    return node("Div", List.of(sum, node("ReduceSum", List.of(mask), DROP)));
   }
 
   String asFloat(String value) {

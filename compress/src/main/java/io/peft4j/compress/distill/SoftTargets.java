@@ -52,6 +52,6 @@ public record SoftTargets(double temperature, double alpha) implements Distillat
             "SoftmaxCrossEntropyLoss",
             List.of(logits, Loss.LABELS),
             Map.of("reduction", Attribute.of("none"), "ignore_index", Attribute.of(UNLABELLED)));
-    return nodes.node("Add", List.of(nodes.times(nodes.mean(hard), alpha), soft), Map.of());
+    return nodes.node("Add", List.of(nodes.times(nodes.mean(hard), alpha), soft));
   }
 }

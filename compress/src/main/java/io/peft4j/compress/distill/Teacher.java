@@ -92,23 +92,24 @@ public record Teacher(PretrainedModel model, TextTokenizer tokenizer, @Nullable 
                         .formatted(model.graph().name())));
   }
 
-  /** The layer that makes the scores out of the features; null if no linear layer does. */
-  public @Nullable LinearSite head() {
-    return Sites.of(model.graph()).linears().stream()
-        .filter(site -> site.role() == Role.OUTPUT && site.output().equals(PooledHead.LOGITS))
-        .findFirst()
-        .orElse(null);
+  /**
+   * The layer that makes the scores out of the features.
+   *
+   * @throws PeftException if no linear layer makes them
+   */
+  LinearSite requiredHead() {
+    return requiredHead(model.graph());
   }
 
-  /** As {@link #head}, and an error where there is none. */
-  LinearSite requiredHead() {
-    LinearSite head = head();
-    if (head == null) {
-      throw new PeftException(
-          "the scores of teacher '%s' are not made by a linear layer, so it has no features to learn from; learn from its scores alone"
-              .formatted(model.graph().name()));
-    }
-    return head;
+  static LinearSite requiredHead(Graph graph) {
+    return Sites.of(graph).linears().stream()
+        .filter(site -> site.role() == Role.OUTPUT && site.output().equals(PooledHead.LOGITS))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new PeftException(
+                    "the scores of model '%s' are not made by a linear layer, so it has no features to compare; learn from scores alone"
+                        .formatted(graph.name())));
   }
 
   /** Rows as this teacher reads them. */

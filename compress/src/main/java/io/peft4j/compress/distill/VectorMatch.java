@@ -13,23 +13,19 @@ import org.jspecify.annotations.Nullable;
  * Vectors of the student, projected if they are of another size, held against the teacher's: one a
  * text, or one a token with the mean over those that are not padding.
  *
- * @param kind how two vectors are compared
+ * @param distance how two vectors are compared
  * @param student the value in the student's graph
  * @param teacher the input with the teacher's vectors
  * @param projection the initializer [teacher's size, student's size]; null if they are of one size
  * @param perToken whether the vectors are [batch, tokens, size] rather than [batch, size]
  */
 record VectorMatch(
-    Kind kind, String student, String teacher, @Nullable String projection, boolean perToken)
+    Distance distance,
+    String student,
+    String teacher,
+    @Nullable String projection,
+    boolean perToken)
     implements DistillationTerm {
-
-  /** How two vectors are compared. */
-  public enum Kind {
-    /** The mean of the squared differences of their elements. */
-    MSE,
-    /** 1 − the cosine of the angle between them. */
-    COSINE
-  }
 
   private static final float TINY = 1e-12f;
 
@@ -42,10 +38,10 @@ record VectorMatch(
     if (projection != null) {
       Map<String, Attribute> swap = Map.of("perm", Attribute.ofInts(1, 0));
       String transposed = nodes.node("Transpose", List.of(projection), swap);
-      own = nodes.node("MatMul", List.of(own, transposed), Map.of());
+      own = nodes.node("MatMul", List.of(own, transposed));
     }
     String distances =
-        switch (kind) {
+        switch (distance) {
           case MSE -> {
             String gap = nodes.difference(own, teacher);
             yield nodes.meanOfLast(nodes.product(gap, gap));
@@ -63,10 +59,10 @@ record VectorMatch(
             nodes.sumOfLast(nodes.product(own, own)),
             nodes.sumOfLast(nodes.product(teacher, teacher)));
     String tiny = editor.constant("/match/tiny", Tensor.scalar(TINY));
-    String positive = nodes.node("Max", List.of(squares, tiny), Map.of());
-    String norms = nodes.node("Sqrt", List.of(positive), Map.of());
+    String positive = nodes.node("Max", List.of(squares, tiny));
+    String norms = nodes.node("Sqrt", List.of(positive));
     String dot = nodes.sumOfLast(nodes.product(own, teacher));
-    String cosine = nodes.node("Div", List.of(dot, norms), Map.of());
+    String cosine = nodes.node("Div", List.of(dot, norms));
     String one = editor.constant("/match/one", Tensor.scalar(1f));
     return nodes.difference(one, cosine);
   }

@@ -5,6 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
+import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.Targets;
+import io.peft4j.adapters.lora.Lora;
 import io.peft4j.compress.distill.FeedForwardStudent.Table;
 import io.peft4j.compress.distill.FeedForwardStudent.TokenPooling;
 import io.peft4j.data.Dataset;
@@ -33,6 +36,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DistillationTest {
   private static final TextTokenizer TOKENIZER = TinyTeacher.tokenizer();
@@ -124,12 +128,47 @@ class DistillationTest {
         new LayerStudent(1, LayerChoice.SPREAD).build(TEACHER, TinyTeacher.texts());
     Distillation.Result result =
         Distillation.standard()
-            .withFeatures(1)
+            .comparing(InnerMatches.ofFeatures(1))
             .augmenting(Augmentation.standard(1))
             .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
     List<Double> losses = result.training().epochs().stream().map(e -> e.meanLoss()).toList();
     assertThat(losses.get(losses.size() - 1)).isLessThan(losses.get(0) * 0.75);
     assertThat(result.texts()).isGreaterThan(TinyTeacher.texts().size());
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void everythingInsideIsLearned(boolean byLora) {
+    PretrainedModel start =
+        new LayerStudent(1, LayerChoice.SPREAD).build(TEACHER, TinyTeacher.texts());
+    AdapterMethod method =
+        byLora ? Lora.rank(4).on(Targets.named(List.of("query", "key", "value", "dense"))) : null;
+    for (InnerMatches one :
+        List.of(
+            new InnerMatches(0, 5, 0, 0, 4, Distance.MSE),
+            new InnerMatches(0, 0, 5, 0, 4, Distance.MSE),
+            new InnerMatches(0, 0, 0, 5, 4, Distance.MSE))) {
+      Distillation.Result result =
+          new Distillation(SoftTargets.standard(), one, method, Augmentation.none())
+              .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
+      List<Double> losses = result.training().epochs().stream().map(e -> e.meanLoss()).toList();
+      assertThat(losses.get(losses.size() - 1)).as("%s", one).isLessThan(losses.get(0) * 0.75);
+      assertThat(result.model().graph().initializers().keySet())
+          .isEqualTo(start.graph().initializers().keySet());
+    }
+  }
+
+  @Test
+  void featuresOfAnotherSizeAreProjected() {
+    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, 5);
+    Distillation.Result result =
+        Distillation.standard()
+            .comparing(InnerMatches.ofFeatures(5))
+            .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
+    List<Double> losses = result.training().epochs().stream().map(e -> e.meanLoss()).toList();
+    assertThat(losses.get(losses.size() - 1)).isLessThan(losses.get(0) * 0.75);
+    assertThat(result.model().graph().initializers().keySet())
+        .isEqualTo(start.graph().initializers().keySet());
   }
 
   @Test
