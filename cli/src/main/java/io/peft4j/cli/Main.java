@@ -33,7 +33,8 @@ import picocli.CommandLine.Spec;
       ExportCommand.class,
       CompareCommand.class,
       SparsifyCommand.class,
-      FactorizeCommand.class
+      FactorizeCommand.class,
+      DistillCommand.class
     })
 public final class Main implements Runnable {
   /** For {@code --version}. */

@@ -38,7 +38,6 @@ final class TrainCommand extends Subcommand {
   private static final String ADAPTER = "adapter";
   private static final String METRICS = "metrics.json";
   private static final String RECIPE = "recipe.yaml";
-  private static final String STATE = "state";
 
   @Parameters(paramLabel = "RECIPE.yaml", description = "What to train, on what, and how.")
   private Path recipeFile = Path.of("");
@@ -61,8 +60,9 @@ final class TrainCommand extends Subcommand {
   protected void execute() throws IOException {
     checkArguments();
     TrainRecipe recipe = TrainRecipe.read(recipeFile, settings);
-    Path state = recipe.output().resolve(STATE);
-    requireOutput(recipe.output(), state);
+    RunFolder folder = new RunFolder(recipe.output(), List.of(ADAPTER, RECIPE, METRICS), List.of());
+    folder.require(resume, overwrite);
+    Path state = folder.state();
     Dataset train = DataFiles.read(recipe.train(), recipe.columns(), true);
     Dataset validation = optional(recipe.validation(), recipe);
     Dataset test = optional(recipe.test(), recipe);
@@ -101,38 +101,6 @@ final class TrainCommand extends Subcommand {
       TrainRecipe.check(settings);
     } catch (RecipeException e) {
       throw wrongUsage(String.valueOf(e.getMessage()));
-    }
-  }
-
-  private void requireOutput(Path output, Path state) throws IOException {
-    boolean unfinished = Trainer.hasState(state);
-    if (!unfinished
-        && holdsRemainsAlone(state)) { // of a run that was killed before its first state
-      MoreFiles.deleteRecursively(state, RecursiveDeleteOption.ALLOW_INSECURE);
-    }
-    if (resume && !unfinished) {
-      throw new PeftException(
-          "%s holds no state to resume from; leave out --resume to start anew".formatted(output));
-    }
-    if (!resume && !overwrite && unfinished) {
-      throw new PeftException(
-          "%s holds an unfinished run; go on with --resume, or start anew with --overwrite"
-              .formatted(output));
-    }
-    if (overwrite && !unfinished) {
-      Outputs.requireReplaceable(output, List.of(ADAPTER, RECIPE, METRICS));
-    }
-    if (!overwrite && !unfinished) {
-      Outputs.requireEmpty(output);
-    }
-  }
-
-  private static boolean holdsRemainsAlone(Path state) throws IOException {
-    if (!Files.isDirectory(state)) {
-      return false;
-    }
-    try (Stream<Path> files = Files.list(state)) {
-      return files.allMatch(f -> f.getFileName().toString().matches("\\.step-.*\\.part(\\.old)?"));
     }
   }
 

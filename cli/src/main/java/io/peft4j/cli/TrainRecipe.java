@@ -106,6 +106,11 @@ record TrainRecipe(
     }
   }
 
+  /** The keys of one section. */
+  static List<String> keys(String section) {
+    return KEYS.stream().filter(key -> key.startsWith(section + ".")).toList();
+  }
+
   /**
    * Checks settings as far as that can be done without the recipe that they change.
    *
@@ -127,7 +132,7 @@ record TrainRecipe(
     }
   }
 
-  private static int stateSteps(RecipeKeys keys) {
+  static int stateSteps(RecipeKeys keys) {
     int steps = keys.whole("training.state_steps", 0);
     if (steps < 0) {
       throw new RecipeException("stateSteps must be 0 or a positive number, was " + steps);
@@ -153,17 +158,17 @@ record TrainRecipe(
         keys.place(key) + ": " + name + message.substring(field.length()), e);
   }
 
-  private static @Nullable Path path(RecipeKeys keys, String key) {
+  static @Nullable Path path(RecipeKeys keys, String key) {
     String text = keys.text(key, "");
     return text.isEmpty() ? null : Path.of(text);
   }
 
-  private static AdapterMethod method(RecipeKeys keys) {
+  static AdapterMethod method(RecipeKeys keys) {
     return MethodRecipes.named(keys.text(METHOD, Lora.NAME)).read(keys.section(ADAPTER));
   }
 
   /** Refuses keys that the method would pass over. */
-  private static void refuseKeysOfOtherMethods(RecipeKeys keys) {
+  static void refuseKeysOfOtherMethods(RecipeKeys keys) {
     MethodRecipe method = MethodRecipes.named(keys.text(METHOD, Lora.NAME));
     for (String key : methodKeys().toList()) {
       if (keys.has(key) && !method.keys().contains(key.substring(ADAPTER.length() + 1))) {
@@ -213,7 +218,15 @@ record TrainRecipe(
     data.put("text", columns.text());
     data.put("second", columns.second());
     data.put("label", columns.label());
-    ObjectNode how = root.putObject("training");
+    putTraining(root.putObject("training"), training, stateSteps);
+    ObjectNode head = root.putObject("head");
+    head.put("pooling", training.pooling().name().toLowerCase(Locale.ROOT));
+    head.put("dropout", training.headDropout());
+    return root;
+  }
+
+  /** The keys of training with their values. */
+  static void putTraining(ObjectNode how, Recipe training, int stateSteps) {
     how.put("epochs", training.epochs());
     how.put("batch_size", training.batchSize());
     how.put("learning_rate", training.learningRate());
@@ -227,9 +240,5 @@ record TrainRecipe(
     how.put("max_length", training.maxLength());
     how.put("seed", training.seed());
     how.put("state_steps", stateSteps);
-    ObjectNode head = root.putObject("head");
-    head.put("pooling", training.pooling().name().toLowerCase(Locale.ROOT));
-    head.put("dropout", training.headDropout());
-    return root;
   }
 }

@@ -62,13 +62,13 @@ public record Compaction(
     return new Compaction(
         new PruningStage(0.3, 1, Distillation.standard(), recipe(4, 16, 1e-4)),
         new StudentStage(
-            new LayerStudent(3, LayerChoice.IMPORTANCE),
+            new LayerStudent(3, LayerChoice.IMPORTANCE, 0),
             Distillation.standard().augmenting(Augmentation.standard(2)),
             recipe(6, 16, 2e-4)),
         new FeedForwardStage(
             FeedForwardStudent.standard(),
-            Distillation.standard().augmenting(Augmentation.standard(8)),
-            recipe(8, 32, 2e-3)),
+            Distillation.standard().augmenting(Augmentation.standard(FeedForwardStudent.standard().copies())),
+            FeedForwardStudent.standard().recipe()),
         true);
   }
 
@@ -109,7 +109,7 @@ public record Compaction(
     }
     if (student != null) {
       progress.accept("distilling into %d layers".formatted(student.student().layers()));
-      PretrainedModel start = student.student().build(teacher, train);
+      PretrainedModel start = student.student().build(teacher, train, student.recipe().seed());
       stages.add(
           new Stage(
               "student",
@@ -127,7 +127,7 @@ public record Compaction(
     if (feedForward != null) {
       progress.accept("distilling into a feed-forward network");
       Recipe recipe = feedForward.recipe();
-      PretrainedModel start = feedForward.student().build(teacher, recipe.seed());
+      PretrainedModel start = feedForward.student().build(teacher, train, recipe.seed());
       stages.add(
           new Stage(
               "feedforward",

@@ -3,6 +3,7 @@ package io.peft4j.compress.distill;
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
+import io.peft4j.data.Dataset;
 import io.peft4j.format.Checkpoint;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
@@ -15,6 +16,7 @@ import io.peft4j.network.Activation;
 import io.peft4j.network.Initialisation;
 import io.peft4j.site.LinearSite;
 import io.peft4j.task.PooledHead;
+import io.peft4j.train.Recipe;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -50,7 +52,8 @@ public record FeedForwardStudent(
     int hidden,
     Activation activation,
     Initialisation initialisation,
-    double dropout) {
+    double dropout)
+    implements Student {
 
   /** Where the vectors of tokens start. */
   public enum Table {
@@ -77,6 +80,11 @@ public record FeedForwardStudent(
 
   private static final double RANDOM_DEVIATION = 0.02; // BERT's initializer_range
   private static final long HASH_FACTOR = 1_000_003;
+
+  private static final Recipe RECIPE =
+      Recipe.builder().optEpochs(8).optBatchSize(32).optLearningRate(1e-2).build();
+
+  private static final int COPIES = 16;
 
   public FeedForwardStudent {
     atLeast("size", size, 1);
@@ -108,13 +116,23 @@ public record FeedForwardStudent(
         0.1);
   }
 
+  @Override
+  public Recipe recipe() {
+    return RECIPE;
+  }
+
+  @Override
+  public int copies() {
+    return COPIES;
+  }
+
   /**
-   * Makes the student, untrained.
+   * {@inheritDoc}
    *
-   * @param seed decides what starts at random
-   * @throws PeftException if the teacher has no table of token embeddings, or names no classes
+   * @throws PeftException if the teacher has no table of token embeddings
    */
-  public PretrainedModel build(Teacher teacher, long seed) {
+  @Override
+  public PretrainedModel build(Teacher teacher, Dataset rows, long seed) {
     TokenTable tokens = TokenTable.of(teacher);
     SplittableRandom random = new SplittableRandom(seed);
     GraphEditor editor = new GraphEditor("student");

@@ -1,18 +1,22 @@
 package io.peft4j.compress.distill;
 
+import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.compress.prune.LayerPruning;
+import io.peft4j.compress.prune.Pruning;
+import io.peft4j.compress.prune.Structure;
+import io.peft4j.compress.prune.Target;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.Program;
 import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.graph.Graph;
-import io.peft4j.graph.GraphEditor;
-import io.peft4j.graph.Value;
 import io.peft4j.task.PooledHead;
 import io.peft4j.train.Evaluation;
+import io.peft4j.train.Recipe;
+import io.peft4j.train.TrainingListener;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -24,24 +28,39 @@ import java.util.stream.IntStream;
  *
  * @param layers how many it keeps
  * @param choice which
+ * @param pruned the share of the neurons of its feed-forward blocks that are left out, those with
+ *     the least Fisher information on the teacher's answers; from 0 to below 1
  */
-public record LayerStudent(int layers, LayerChoice choice) {
+public record LayerStudent(int layers, LayerChoice choice, double pruned) implements Student {
   private static final int JUDGED = 256;
+
+  private static final Recipe RECIPE =
+      Recipe.builder().optEpochs(6).optBatchSize(16).optLearningRate(5e-4).build();
+
+  private static final int COPIES = 4;
 
   public LayerStudent {
     if (layers < 1) {
       throw new RecipeException("layers must be at least 1, was " + layers);
     }
+    if (!(pruned >= 0 && pruned < 1)) {
+      throw new RecipeException("pruned must be from 0 to below 1, was " + pruned);
+    }
   }
 
-  /**
-   * Makes the student, untrained.
-   *
-   * @param rows texts that {@link LayerChoice#IMPORTANCE} is measured on
-   */
-  public PretrainedModel build(Teacher teacher, Dataset rows) {
-    Graph graph = scoring(teacher.model().graph());
+  /** Layers spread evenly, at their full width. */
+  public LayerStudent(int layers) {
+    this(layers, LayerChoice.SPREAD, 0);
+  }
+
+  @Override
+  public PretrainedModel build(Teacher teacher, Dataset rows, long seed) {
+    Graph graph = Scoring.only(teacher.model().graph());
     int count = LayerPruning.count(graph);
+    if (layers > count) {
+      throw new PeftException(
+          "the teacher has %d layers; a student cannot keep %d".formatted(count, layers));
+    }
     Set<Integer> kept =
         switch (choice) {
           case SPREAD -> LayerPruning.spread(count, layers);
@@ -49,30 +68,36 @@ public record LayerStudent(int layers, LayerChoice choice) {
           case LAST -> range(count - layers, count);
           case IMPORTANCE -> important(teacher, graph, rows);
         };
-    return of(teacher, LayerPruning.keep(graph, kept));
+    return narrowed(teacher, keeping(teacher, kept), rows);
   }
 
   /**
-   * A student of given layers.
+   * A student of given layers, at their full width.
    *
    * @param kept numbers of layers, from 0
    */
   public static PretrainedModel keeping(Teacher teacher, Set<Integer> kept) {
-    return of(teacher, LayerPruning.keep(scoring(teacher.model().graph()), kept));
-  }
-
-  private static PretrainedModel of(Teacher teacher, Graph graph) {
+    Graph graph = LayerPruning.keep(Scoring.only(teacher.model().graph()), kept);
     return new PretrainedModel(teacher.model().checkpoint().withGraph(graph));
   }
 
-  private static Graph scoring(Graph graph) {
-    GraphEditor editor = graph.edit().clearOutputs();
-    Value logits =
-        graph.outputs().stream()
-            .filter(value -> value.name().equals(PooledHead.LOGITS))
-            .findFirst()
-            .orElseThrow();
-    return editor.output(logits).prune().build();
+  private PretrainedModel narrowed(Teacher teacher, PretrainedModel student, Dataset rows) {
+    if (pruned == 0) {
+      return student;
+    }
+    return Pruning.of(Target.share(pruned), Structure.NEURONS)
+        .prune(student, teacher.tokenizer(), teacher.labelled(rows), null, TrainingListener.NONE)
+        .model();
+  }
+
+  @Override
+  public Recipe recipe() {
+    return RECIPE;
+  }
+
+  @Override
+  public int copies() {
+    return COPIES;
   }
 
   private static Set<Integer> range(int from, int to) {

@@ -4,6 +4,7 @@ import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
+import io.peft4j.data.Example;
 import io.peft4j.data.TextBatches;
 import io.peft4j.data.TextTokenizer;
 import io.peft4j.engine.CompileOptions;
@@ -19,7 +20,9 @@ import io.peft4j.site.LinearSite;
 import io.peft4j.site.Role;
 import io.peft4j.site.Sites;
 import io.peft4j.task.PooledHead;
+import io.peft4j.train.Evaluation;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -120,6 +123,18 @@ public record Teacher(PretrainedModel model, TextTokenizer tokenizer, @Nullable 
   /** The teacher's scores of rows, under {@link SoftTargets#TEACHER}. */
   public Answers scores(Dataset rows) {
     return answers(rows, Map.of(SoftTargets.TEACHER, new Question(PooledHead.LOGITS, false)));
+  }
+
+  /** Rows with the label that the teacher holds most probable, in place of any of their own. */
+  public Dataset labelled(Dataset rows) {
+    long[] classes = Evaluation.classes(scores(rows).get(SoftTargets.TEACHER).rows());
+    List<Example> named = new ArrayList<>();
+    for (int i = 0; i < classes.length; i++) {
+      Example row = rows.examples().get(i);
+      named.add(
+          new Example(row.text(), row.second(), labels().get((int) classes[i]), row.line()));
+    }
+    return new Dataset(rows.name(), named);
   }
 
   /**

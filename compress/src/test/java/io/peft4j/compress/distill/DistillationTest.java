@@ -73,7 +73,7 @@ class DistillationTest {
   })
   void feedForwardStudentComesNearerToItsTeacherAndRunsInOnnxRuntime(
       Table table, TokenPooling pooling, int buckets, int hidden) {
-    PretrainedModel start = student(table, pooling, buckets, hidden).build(TEACHER, 5);
+    PretrainedModel start = student(table, pooling, buckets, hidden).build(TEACHER, TinyTeacher.texts(), 5);
     Distillation.Result result =
         Distillation.standard()
             .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
@@ -90,7 +90,7 @@ class DistillationTest {
 
   @Test
   void onlyRowsOfTokensThatOccurTrain() {
-    PretrainedModel start = student(Table.TEACHER_TABLE, TokenPooling.MEAN, 0, 0).build(TEACHER, 5);
+    PretrainedModel start = student(Table.TEACHER_TABLE, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
     Distillation.Result result =
         Distillation.standard()
             .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
@@ -117,7 +117,7 @@ class DistillationTest {
     assertThat(new Teacher(all, TOKENIZER).scores(rows).get(SoftTargets.TEACHER).rows())
         .isDeepEqualTo(TEACHER.scores(rows).get(SoftTargets.TEACHER).rows());
     for (LayerChoice choice : LayerChoice.values()) {
-      PretrainedModel one = new LayerStudent(1, choice).build(TEACHER, rows);
+      PretrainedModel one = new LayerStudent(1, choice, 0).build(TEACHER, rows, 0);
       assertThat(one.graph().parameterCount()).isLessThan(all.graph().parameterCount());
     }
   }
@@ -125,7 +125,7 @@ class DistillationTest {
   @Test
   void shorterStudentComesNearerToItsTeacher() {
     PretrainedModel start =
-        new LayerStudent(1, LayerChoice.SPREAD).build(TEACHER, TinyTeacher.texts());
+        new LayerStudent(1).build(TEACHER, TinyTeacher.texts(), 0);
     Distillation.Result result =
         Distillation.standard()
             .comparing(InnerMatches.ofFeatures(1))
@@ -140,7 +140,7 @@ class DistillationTest {
   @ValueSource(booleans = {false, true})
   void everythingInsideIsLearned(boolean byLora) {
     PretrainedModel start =
-        new LayerStudent(1, LayerChoice.SPREAD).build(TEACHER, TinyTeacher.texts());
+        new LayerStudent(1).build(TEACHER, TinyTeacher.texts(), 0);
     AdapterMethod method =
         byLora ? Lora.rank(4).on(Targets.named(List.of("query", "key", "value", "dense"))) : null;
     for (InnerMatches one :
@@ -160,7 +160,7 @@ class DistillationTest {
 
   @Test
   void featuresOfAnotherSizeAreProjected() {
-    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, 5);
+    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
     Distillation.Result result =
         Distillation.standard()
             .comparing(InnerMatches.ofFeatures(5))
@@ -195,7 +195,7 @@ class DistillationTest {
   @Test
   void labelThatTheTeacherDoesNotKnowIsAnError() {
     Dataset rows = new Dataset("rows.tsv", List.of(new Example("my card", null, "z", 2)));
-    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, 5);
+    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
     assertThatThrownBy(
             () -> Distillation.standard().distil(TRAINER, TEACHER, start, TOKENIZER, rows, null))
         .isInstanceOf(PeftException.class)
