@@ -88,7 +88,8 @@ record DistillMetrics(
       text.append(
           String.format(
               Locale.ROOT,
-              "%nthe student keeps %.1f %% of the teacher's accuracy and agrees with it on %.1f %% of the rows%n",
+              "%nthe student keeps %.1f %% of the teacher's accuracy and agrees with it on %.1f %%"
+                  + " of the rows%n",
               100 * keptAccuracy,
               100 * agreement));
     }

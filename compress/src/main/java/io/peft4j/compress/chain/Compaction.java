@@ -67,7 +67,8 @@ public record Compaction(
             recipe(6, 16, 2e-4)),
         new FeedForwardStage(
             FeedForwardStudent.standard(),
-            Distillation.standard().augmenting(Augmentation.standard(FeedForwardStudent.standard().copies())),
+            Distillation.standard()
+                .augmenting(Augmentation.standard(FeedForwardStudent.standard().copies())),
             FeedForwardStudent.standard().recipe()),
         true);
   }

@@ -131,8 +131,7 @@ public record Teacher(PretrainedModel model, TextTokenizer tokenizer, @Nullable 
     List<Example> named = new ArrayList<>();
     for (int i = 0; i < classes.length; i++) {
       Example row = rows.examples().get(i);
-      named.add(
-          new Example(row.text(), row.second(), labels().get((int) classes[i]), row.line()));
+      named.add(new Example(row.text(), row.second(), labels().get((int) classes[i]), row.line()));
     }
     return new Dataset(rows.name(), named);
   }

@@ -73,7 +73,8 @@ class DistillationTest {
   })
   void feedForwardStudentComesNearerToItsTeacherAndRunsInOnnxRuntime(
       Table table, TokenPooling pooling, int buckets, int hidden) {
-    PretrainedModel start = student(table, pooling, buckets, hidden).build(TEACHER, TinyTeacher.texts(), 5);
+    PretrainedModel start =
+        student(table, pooling, buckets, hidden).build(TEACHER, TinyTeacher.texts(), 5);
     Distillation.Result result =
         Distillation.standard()
             .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
@@ -90,7 +91,9 @@ class DistillationTest {
 
   @Test
   void onlyRowsOfTokensThatOccurTrain() {
-    PretrainedModel start = student(Table.TEACHER_TABLE, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
+    PretrainedModel start =
+        student(Table.TEACHER_TABLE, TokenPooling.MEAN, 0, 0)
+            .build(TEACHER, TinyTeacher.texts(), 5);
     Distillation.Result result =
         Distillation.standard()
             .distil(TRAINER, TEACHER, start, TOKENIZER, TinyTeacher.texts(), null);
@@ -124,8 +127,7 @@ class DistillationTest {
 
   @Test
   void shorterStudentComesNearerToItsTeacher() {
-    PretrainedModel start =
-        new LayerStudent(1).build(TEACHER, TinyTeacher.texts(), 0);
+    PretrainedModel start = new LayerStudent(1).build(TEACHER, TinyTeacher.texts(), 0);
     Distillation.Result result =
         Distillation.standard()
             .comparing(InnerMatches.ofFeatures(1))
@@ -139,8 +141,7 @@ class DistillationTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void everythingInsideIsLearned(boolean byLora) {
-    PretrainedModel start =
-        new LayerStudent(1).build(TEACHER, TinyTeacher.texts(), 0);
+    PretrainedModel start = new LayerStudent(1).build(TEACHER, TinyTeacher.texts(), 0);
     AdapterMethod method =
         byLora ? Lora.rank(4).on(Targets.named(List.of("query", "key", "value", "dense"))) : null;
     for (InnerMatches one :
@@ -160,7 +161,8 @@ class DistillationTest {
 
   @Test
   void featuresOfAnotherSizeAreProjected() {
-    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
+    PretrainedModel start =
+        student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
     Distillation.Result result =
         Distillation.standard()
             .comparing(InnerMatches.ofFeatures(5))
@@ -195,7 +197,8 @@ class DistillationTest {
   @Test
   void labelThatTheTeacherDoesNotKnowIsAnError() {
     Dataset rows = new Dataset("rows.tsv", List.of(new Example("my card", null, "z", 2)));
-    PretrainedModel start = student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
+    PretrainedModel start =
+        student(Table.RANDOM, TokenPooling.MEAN, 0, 0).build(TEACHER, TinyTeacher.texts(), 5);
     assertThatThrownBy(
             () -> Distillation.standard().distil(TRAINER, TEACHER, start, TOKENIZER, rows, null))
         .isInstanceOf(PeftException.class)
