@@ -6,6 +6,7 @@ import io.peft4j.adapters.freeze.FreezeMask;
 import io.peft4j.adapters.lora.Lora;
 import io.peft4j.compress.distill.Augmentation;
 import io.peft4j.compress.distill.Distillation;
+import io.peft4j.compress.distill.InnerMatches;
 import io.peft4j.compress.distill.SoftTargets;
 import io.peft4j.compress.prune.Importance;
 import io.peft4j.compress.prune.Pruning;
@@ -294,7 +295,7 @@ record PruneRecipe(
           Recovery.distillation(
               new Distillation(
                   SoftTargets.standard(),
-                  0,
+                  InnerMatches.none(),
                   Lora.rank(8).on(Targets.allLinear()),
                   Augmentation.none()),
               training);
