@@ -6,17 +6,19 @@ import io.peft4j.compress.distill.Augmentation;
 import io.peft4j.compress.distill.TextAugmentation;
 import io.peft4j.compress.distill.TextAugmentations;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The section {@code augmentation} of a recipe for distillation.
  *
- * @param copies further texts for each text
+ * @param copies further texts for each text; null for what suits student and rows
  * @param kinds how they are made
  * @param share the probability of a word to be masked, dropped, swapped or replaced
  * @param longest words of a sample
  * @param mark what stands for a masked word
  */
-record AugmentationKeys(int copies, List<String> kinds, double share, int longest, String mark) {
+record AugmentationKeys(
+    @Nullable Integer copies, List<String> kinds, double share, int longest, String mark) {
   private static final String KINDS = "augmentation.kinds";
   private static final List<String> KNOWN =
       List.of("drop", "swap", "sample", "replace", "splice", "mask");
@@ -29,10 +31,7 @@ record AugmentationKeys(int copies, List<String> kinds, double share, int longes
           "augmentation.longest",
           "augmentation.mark");
 
-  /**
-   * @param copies where the recipe says nothing
-   */
-  static AugmentationKeys read(RecipeKeys keys, int copies) {
+  static AugmentationKeys read(RecipeKeys keys) {
     List<String> kinds = keys.texts(KINDS);
     for (String kind : kinds) {
       if (!KNOWN.contains(kind)) {
@@ -42,15 +41,19 @@ record AugmentationKeys(int copies, List<String> kinds, double share, int longes
       }
     }
     return new AugmentationKeys(
-        keys.whole("augmentation.copies", copies),
+        keys.has("augmentation.copies") ? keys.whole("augmentation.copies", 0) : null,
         kinds.isEmpty() ? KNOWN.subList(0, 5) : kinds,
         keys.number("augmentation.share", 0.2),
         keys.whole("augmentation.longest", 5),
         keys.text("augmentation.mark", "[MASK]"));
   }
 
-  Augmentation augmentation() {
-    return new Augmentation(copies, kinds.stream().map(this::kind).toList());
+  /**
+   * @param suitable copies where the recipe says nothing
+   */
+  Augmentation augmentation(int suitable) {
+    return new Augmentation(
+        copies == null ? suitable : copies, kinds.stream().map(this::kind).toList());
   }
 
   private TextAugmentation kind(String kind) {

@@ -164,7 +164,7 @@ final class DistillCommand extends Subcommand {
             : trainer.checkpointing(folder.state(), recipe.stateSteps());
     try (TrainingProgress bar = new TrainingProgress(err())) {
       return recipe
-          .distillation()
+          .distillation(data.train().size())
           .distil(
               trainer.listening(interactive() ? bar : TrainingListener.NONE),
               teacher,

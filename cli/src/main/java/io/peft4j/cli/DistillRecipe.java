@@ -23,7 +23,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param teacherAdapter merged into the teacher first; null if it is whole
  * @param answers the folder that the teacher's answers are kept in
- * @param further what the distillation's augmentation was made of
+ * @param distillation what is learned and how, without further texts
+ * @param further the texts that are made further
  * @param train rows with labels, or some of them, or none
  * @param unlabelled further rows, whose labels are not looked at; null for none
  * @param validation judged after each epoch to keep the best; null to keep the last
@@ -79,7 +80,7 @@ record DistillRecipe(
     RecipeKeys keys = RecipeKeys.read(file, KEYS, settings);
     try {
       Student student = StudentKeys.read(keys);
-      AugmentationKeys further = AugmentationKeys.read(keys, student.copies());
+      AugmentationKeys further = AugmentationKeys.read(keys);
       Path output = Path.of(keys.required("output"));
       Path answers = TrainRecipe.path(keys, ANSWERS);
       String second = keys.text("data.second", "");
@@ -119,7 +120,7 @@ record DistillRecipe(
             DistillRecipe::method,
             DistillRecipe::targets,
             DistillRecipe::inner,
-            own -> AugmentationKeys.read(own, 0).augmentation(),
+            own -> AugmentationKeys.read(own).augmentation(0),
             own -> TrainRecipe.training(own, Recipe.standard()),
             TrainRecipe::stateSteps);
     for (Consumer<RecipeKeys> part : parts) {
@@ -135,7 +136,16 @@ record DistillRecipe(
   }
 
   private static Distillation distillation(RecipeKeys keys, AugmentationKeys further) {
-    return new Distillation(targets(keys), inner(keys), method(keys), further.augmentation());
+    return new Distillation(targets(keys), inner(keys), method(keys), further.augmentation(0));
+  }
+
+  /**
+   * The distillation, with as many further texts as the recipe says or as suit.
+   *
+   * @param rows of the training data
+   */
+  Distillation distillation(int rows) {
+    return distillation.augmenting(further.augmentation(student.copies(rows)));
   }
 
   private static SoftTargets targets(RecipeKeys keys) {

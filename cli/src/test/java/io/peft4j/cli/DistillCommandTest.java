@@ -3,6 +3,11 @@ package io.peft4j.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import ai.djl.inference.Predictor;
+import ai.djl.modality.Classifications;
+import ai.djl.repository.zoo.Criteria;
+import ai.djl.repository.zoo.ZooModel;
+import ai.djl.translate.DeferredTranslatorFactory;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.peft4j.Checkpoints;
@@ -94,7 +99,7 @@ class DistillCommandTest {
         "kind: feed-forward\nngram_buckets: 32",
         "kind: checkpoint\nmodel: MODEL"
       })
-  void aStudentOfEachKindIsWrittenWholeAndServed(String lines) throws IOException {
+  void aStudentOfEachKindIsWrittenWholeAndServed(String lines) throws Exception {
     student(lines.replace("MODEL", model.toString()));
     JsonNode metrics = json("distill", recipe, "--json");
     assertThat(metrics).isEqualTo(JSON.readTree(run.resolve("metrics.json").toFile()));
@@ -128,6 +133,17 @@ class DistillCommandTest {
             "onnxruntime",
             "--json");
     assertThat(judged.at("/accuracy").asDouble()).isEqualTo(1);
+    Criteria<String, Classifications> served =
+        Criteria.builder()
+            .setTypes(String.class, Classifications.class)
+            .optModelPath(run)
+            .optTranslatorFactory(new DeferredTranslatorFactory()) // as serving.properties says
+            .build();
+    try (ZooModel<String, Classifications> loaded = served.loadModel();
+        Predictor<String, Classifications> predictor = loaded.newPredictor()) {
+      assertThat(predictor.predict("the bill is too high").best().getClassName())
+          .isEqualTo("money");
+    }
   }
 
   @Test
@@ -190,7 +206,10 @@ class DistillCommandTest {
       Trainer trainer =
           Trainer.with(stopped.training()).checkpointing(run.resolve("state"), 0).listening(stop);
       assertThatThrownBy(
-              () -> stopped.distillation().distil(trainer, teacher, student, tokenizer, data, null))
+              () ->
+                  stopped
+                      .distillation(data.size())
+                      .distil(trainer, teacher, student, tokenizer, data, null))
           .hasMessage("stopped");
     }
   }

@@ -67,8 +67,7 @@ public record Compaction(
             recipe(6, 16, 2e-4)),
         new FeedForwardStage(
             FeedForwardStudent.standard(),
-            Distillation.standard()
-                .augmenting(Augmentation.standard(FeedForwardStudent.standard().copies())),
+            Distillation.standard().augmenting(Augmentation.standard(8)),
             FeedForwardStudent.standard().recipe()),
         true);
   }

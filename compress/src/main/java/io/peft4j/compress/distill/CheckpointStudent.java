@@ -24,7 +24,10 @@ public record CheckpointStudent(Path model, Pooling pooling, double dropout) imp
   private static final Recipe RECIPE =
       Recipe.builder().optEpochs(6).optBatchSize(16).optLearningRate(5e-4).build();
 
-  private static final int COPIES = 4;
+  /** Further texts where there are few rows: so many in all, and for each row. */
+  private static final int TEXTS = 2500;
+
+  private static final int MOST_COPIES = 4;
 
   @Override
   public PretrainedModel build(Teacher teacher, Dataset rows, long seed) {
@@ -63,7 +66,7 @@ public record CheckpointStudent(Path model, Pooling pooling, double dropout) imp
   }
 
   @Override
-  public int copies() {
-    return COPIES;
+  public int copies(int rows) {
+    return Math.min(MOST_COPIES, TEXTS / rows);
   }
 }

@@ -84,7 +84,10 @@ public record FeedForwardStudent(
   private static final Recipe RECIPE =
       Recipe.builder().optEpochs(8).optBatchSize(32).optLearningRate(1e-2).build();
 
-  private static final int COPIES = 16;
+  /** Further texts where there are few rows: so many in all, and for each row. */
+  private static final int TEXTS = 5000;
+
+  private static final int MOST_COPIES = 8;
 
   public FeedForwardStudent {
     atLeast("size", size, 1);
@@ -122,8 +125,8 @@ public record FeedForwardStudent(
   }
 
   @Override
-  public int copies() {
-    return COPIES;
+  public int copies(int rows) {
+    return Math.min(MOST_COPIES, TEXTS / rows);
   }
 
   /**

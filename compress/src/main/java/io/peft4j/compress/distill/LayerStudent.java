@@ -37,7 +37,10 @@ public record LayerStudent(int layers, LayerChoice choice, double pruned) implem
   private static final Recipe RECIPE =
       Recipe.builder().optEpochs(6).optBatchSize(16).optLearningRate(5e-4).build();
 
-  private static final int COPIES = 4;
+  /** Further texts where there are few rows: so many in all, and for each row. */
+  private static final int TEXTS = 2500;
+
+  private static final int MOST_COPIES = 4;
 
   public LayerStudent {
     if (layers < 1) {
@@ -96,8 +99,8 @@ public record LayerStudent(int layers, LayerChoice choice, double pruned) implem
   }
 
   @Override
-  public int copies() {
-    return COPIES;
+  public int copies(int rows) {
+    return Math.min(MOST_COPIES, TEXTS / rows);
   }
 
   private static Set<Integer> range(int from, int to) {

@@ -17,6 +17,10 @@ public sealed interface Student permits FeedForwardStudent, LayerStudent, Checkp
   /** The training that suits it. */
   Recipe recipe();
 
-  /** How many further texts for each text suit it. */
-  int copies();
+  /**
+   * How many further texts for each text suit it; fewer where there are many rows.
+   *
+   * @param rows of the training data
+   */
+  int copies(int rows);
 }
