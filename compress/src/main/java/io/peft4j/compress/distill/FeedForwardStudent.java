@@ -85,9 +85,9 @@ public record FeedForwardStudent(
       Recipe.builder().optEpochs(8).optBatchSize(32).optLearningRate(1e-2).build();
 
   /** Further texts where there are few rows: so many in all, and for each row. */
-  private static final int TEXTS = 5000;
+  private static final int TEXTS = 8000;
 
-  private static final int MOST_COPIES = 8;
+  private static final int MOST_COPIES = 16;
 
   public FeedForwardStudent {
     atLeast("size", size, 1);
@@ -110,13 +110,13 @@ public record FeedForwardStudent(
     return new FeedForwardStudent(
         Table.TEACHER_OUTPUT,
         256,
-        TokenPooling.ATTENTION,
+        TokenPooling.MEAN,
         0,
         64,
         0,
         Activation.GELU,
         Initialisation.HE_NORMAL,
-        0.1);
+        0.5);
   }
 
   @Override
