@@ -44,7 +44,7 @@ final class Gradients {
     Graph judged = loss.attach(graph, PooledHead.LOGITS);
     try (TorchProgram program = TorchEngine.compile(judged, CompileOptions.evaluation())) {
       Map<String, Tensor> results = new LinkedHashMap<>(program.backward(inputs, Loss.OUTPUT));
-      requireFitting(labels, results.get(PooledHead.LOGITS));
+      requireFitting(labels, results.get(PooledHead.LOGITS), virtualTokens(graph));
       for (Stored stored : stored(graph, adapted)) {
         Tensor gradient = program.parameters().gradient(stored.initializer());
         results.put(
@@ -54,14 +54,21 @@ final class Gradients {
     }
   }
 
+  private static long virtualTokens(Graph graph) {
+    return Long.parseLong(graph.metadata().getOrDefault(Loss.VIRTUAL_TOKENS, "0"));
+  }
+
   /** Numbers are never spread over scores that have no label of their own. */
-  private static void requireFitting(Tensor labels, @Nullable Tensor logits) {
+  private static void requireFitting(Tensor labels, @Nullable Tensor logits, long virtualTokens) {
     if (logits == null) {
       return;
     }
     long[] scores = logits.shape();
     long[] needed =
         labels.dtype() == DType.INT64 ? Arrays.copyOf(scores, scores.length - 1) : scores;
+    if (needed.length == 2) {
+      needed[1] -= labels.dtype() == DType.INT64 ? virtualTokens : 0;
+    }
     if (!Arrays.equals(labels.shape(), needed)) {
       throw new PeftException(
           "'labels' is %s, but 'logits' is %s; give labels of the shape %s"

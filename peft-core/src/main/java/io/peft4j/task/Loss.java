@@ -31,6 +31,14 @@ public enum Loss implements Objective {
   /** The name of the input that an attached loss takes. */
   public static final String LABELS = "labels";
 
+  /**
+   * The metadata key that says how many tokens an adapter puts in front of the text: the scores are
+   * so much longer than the labels, and there is nothing to predict there.
+   */
+  public static final String VIRTUAL_TOKENS = "peft4j.virtual_tokens";
+
+  private static final long UNCOUNTED = -100;
+
   /** The name of the output that an attached loss gives. */
   public static final String OUTPUT = "loss";
 
@@ -63,12 +71,12 @@ public enum Loss implements Objective {
           }
           case TOKEN_CROSS_ENTROPY -> {
             editor.input(Value.of(LABELS, DType.INT64, "batch", "sequence"));
-            yield flatCrossEntropy(editor, logits, LABELS, classes(graph, logits));
+            yield flatCrossEntropy(editor, logits, labels(editor, graph), classes(graph, logits));
           }
           case CAUSAL_CROSS_ENTROPY -> {
             editor.input(Value.of(LABELS, DType.INT64, "batch", "sequence"));
             String scores = slice(editor, "logits", logits, 0, -1);
-            String next = slice(editor, "labels", LABELS, 1, Long.MAX_VALUE);
+            String next = slice(editor, "labels", labels(editor, graph), 1, Long.MAX_VALUE);
             yield flatCrossEntropy(editor, scores, next, classes(graph, logits));
           }
           case BINARY_CROSS_ENTROPY -> {
@@ -88,12 +96,29 @@ public enum Loss implements Objective {
     return editor.output(Value.of(OUTPUT, DType.FLOAT32)).build();
   }
 
+  /** The labels, with as many uncounted ones in front as an adapter adds tokens. */
+  private static String labels(GraphEditor editor, Graph graph) {
+    long tokens = Long.parseLong(graph.metadata().getOrDefault(VIRTUAL_TOKENS, "0"));
+    if (tokens == 0) {
+      return LABELS;
+    }
+    Map<String, Attribute> first = Map.of("start", Attribute.of(0L), "end", Attribute.of(1L));
+    String rows = editor.node("/loss/front/Shape", "Shape", List.of(LABELS), first);
+    String count = editor.constant("/loss/front/count", Tensor.vector(tokens));
+    Map<String, Attribute> axis0 = Map.of("axis", Attribute.of(0L));
+    String shape = editor.node("/loss/front/Concat", "Concat", List.of(rows, count), axis0);
+    String none = editor.constant("/loss/front/none", Tensor.scalar(UNCOUNTED));
+    String front = editor.node("/loss/front/Expand", "Expand", List.of(none, shape));
+    return editor.node(
+        "/loss/labels/Concat", "Concat", List.of(front, LABELS), Map.of("axis", Attribute.of(1L)));
+  }
+
   private static String crossEntropy(GraphEditor editor, String scores, String labels) {
     return editor.node(
         "/loss/SoftmaxCrossEntropyLoss",
         "SoftmaxCrossEntropyLoss",
         List.of(scores, labels),
-        Map.of("reduction", Attribute.of("mean"), "ignore_index", Attribute.of(-100L)));
+        Map.of("reduction", Attribute.of("mean"), "ignore_index", Attribute.of(UNCOUNTED)));
   }
 
   private static String flatCrossEntropy(

@@ -1,0 +1,142 @@
+package io.peft4j.adapters.prompt;
+
+import io.peft4j.RecipeException;
+import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapters.compose.Attachment;
+import io.peft4j.adapters.compose.ComposableMethod;
+import io.peft4j.graph.Attribute;
+import io.peft4j.graph.Tensor;
+import io.peft4j.site.AttentionSite;
+import io.peft4j.site.LinearSite;
+import io.peft4j.site.NormSite;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Prefix tuning (Li and Liang, arXiv 2101.00190) as PEFT has it: trained keys and values in front
+ * of those of every layer, at positions of their own, so that the text comes behind them. They
+ * start normal.
+ *
+ * <p>With a projection a small network makes them while they are trained; files hold them alone,
+ * which are read, trained and written here as they are.
+ *
+ * @param virtualTokens how many positions
+ */
+public record PrefixTuning(int virtualTokens, List<String> modulesToSave)
+    implements ComposableMethod {
+
+  public PrefixTuning {
+    if (virtualTokens < 1) {
+      throw new RecipeException("virtualTokens must be at least 1, was " + virtualTokens);
+    }
+    modulesToSave = List.copyOf(modulesToSave);
+  }
+
+  /** Prefix tuning with so many positions. */
+  public static PrefixTuning tokens(int count) {
+    return new PrefixTuning(count, List.of());
+  }
+
+  @Override
+  public String name() {
+    return "prefix-tuning";
+  }
+
+  @Override
+  public Depth depth() {
+    return Depth.ATTENTION;
+  }
+
+  @Override
+  public void add(Attachment at) {
+    List<AttentionSite> layers = at.sites().attentions();
+    if (layers.isEmpty()) {
+      throw new UnsupportedModelException("prefix tuning needs attention; this model has none");
+    }
+    int width = AttentionHeads.of(at.view(), layers.get(0)).width();
+    int own = heads(layers.get(0), layers.get(0).key(), width);
+    int asked = heads(layers.get(0), layers.get(0).query(), width);
+    String vectors = PromptParts.parameter(at, start(at, 2 * layers.size() * own * width));
+    // [tokens, a layer's keys or values, heads, width] to [keys or values, heads, tokens, width]
+    String parts =
+        PromptParts.transposed(
+            at,
+            "prefix",
+            PromptParts.reshaped(
+                at, "prefix", vectors, virtualTokens, 2L * layers.size(), own, width),
+            1,
+            2,
+            0,
+            3);
+    VirtualTokens tokens = new VirtualTokens(at, virtualTokens);
+    for (int i = 0; i < layers.size(); i++) {
+      AttentionSite site = layers.get(i);
+      AttentionCore core = AttentionCore.of(at.folded(), site);
+      for (int half = 0; half < 2; half++) {
+        String one = part(at, parts, 2 * i + half, own, width);
+        String front =
+            PromptParts.repeatedHeads(at, "prefix", one, own, virtualTokens, width, asked / own);
+        place(
+            at,
+            tokens,
+            half == 0 ? core.keys() : core.values(),
+            at.narrow("prefix", front, site.key().dtype()),
+            new long[] {1, asked, virtualTokens, width});
+      }
+      at.target(site.path());
+    }
+    NormSite last = at.sites().norms().get(at.sites().norms().size() - 1);
+    tokens.dropFrom(last.output());
+    PromptParts.saveWhole(at, modulesToSave);
+  }
+
+  /** How many heads a layer makes; one that makes queries, keys and values has a third for each. */
+  private static int heads(AttentionSite site, LinearSite layer, int width) {
+    int parts = site.query().equals(site.key()) ? 3 : 1;
+    return Math.toIntExact(layer.outFeatures() / parts / width);
+  }
+
+  private String part(Attachment at, String all, int index, int heads, int width) {
+    String number = at.constant("prefix.part", Tensor.vector(index));
+    String one = at.node("prefix", "Gather", Map.of("axis", Attribute.of(0L)), all, number);
+    return PromptParts.reshaped(at, "prefix", one, 1, heads, virtualTokens, width);
+  }
+
+  /**
+   * Puts vectors in the place of the first keys or values.
+   *
+   * @param front [1, heads, tokens, width]
+   * @param sizes its shape
+   */
+  private static void place(
+      Attachment at,
+      VirtualTokens tokens,
+      AttentionCore.Passage passage,
+      String front,
+      long[] sizes) {
+    long[] order = new long[4];
+    for (int i = 0; i < 4; i++) {
+      order[passage.order().get(i)] = i;
+    }
+    long[] rest = new long[3];
+    for (int i = 1; i < 4; i++) {
+      rest[i - 1] = sizes[(int) order[i]];
+    }
+    tokens.replaceFront(
+        passage.user(),
+        passage.user().requiredInput(passage.user().is("MatMul") ? 1 : 0),
+        PromptParts.transposed(at, "prefix", front, order),
+        passage.sequenceAxis(),
+        Tensor.vector(rest));
+  }
+
+  private Tensor start(Attachment at, int numbers) {
+    SplittableRandom random = at.random().split();
+    float[] start = new float[virtualTokens * numbers];
+    for (int i = 0; i < start.length; i++) {
+      start[i] = (float) random.nextGaussian();
+    }
+    return Tensor.ofFloats(new long[] {virtualTokens, numbers}, start);
+  }
+}
