@@ -6,8 +6,12 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.peft4j.Checkpoints;
 import io.peft4j.PeftException;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
+import io.peft4j.graph.Value;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import io.peft4j.task.Loss;
 import java.nio.file.Path;
@@ -16,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class ImportanceTest {
@@ -119,6 +124,45 @@ class ImportanceTest {
         sum += weight[out * 72 + neuron] * gradient[out * 72 + neuron];
       }
       assertThat(fisher[neuron]).isCloseTo(sum * sum, within(1e-7));
+    }
+  }
+
+  @Test
+  void wandaAndActivationOfAUnitAreThoseOfItsColumn() {
+    Map<String, Tensor> golden =
+        SafeTensors.read(RESOURCES.resolve("compression/wanda.safetensors")).tensors();
+    Tensor inputs = golden.get("inputs");
+    GraphEditor editor = new GraphEditor("layer");
+    editor.input(Value.of("x", DType.FLOAT32, "batch", 32));
+    editor.initializer("w", golden.get("weight").transposed(1, 0));
+    String read = editor.node("/read", "Identity", List.of("x"));
+    editor.add(Node.of("/layer", "MatMul", List.of(read, "w"), List.of("y"), Map.of()));
+    Graph layer = editor.output(Value.of("y", DType.FLOAT32, "batch", 72)).build();
+    int[] units = IntStream.range(0, 32).toArray();
+    Block block =
+        new Block(
+            Structure.NEURONS,
+            "layer",
+            32,
+            Map.of(new Axis(read, 1), units, new Axis("w", 0), units));
+    Dependencies dependencies = new Dependencies(layer, ValueShapes.of(layer));
+    Calibration rows =
+        new Calibration(new OneBatch(Map.of("x", inputs)), Loss.CROSS_ENTROPY, "y", 1);
+    double[] score = golden.get("score").toDoubles();
+    double[] wanda = UnitScores.of(dependencies, List.of(block), Importance.WANDA, rows).get(block);
+    double[] activation =
+        UnitScores.of(dependencies, List.of(block), Importance.ACTIVATION, rows).get(block);
+    for (int unit = 0; unit < 32; unit++) {
+      double sum = 0;
+      for (int out = 0; out < 72; out++) {
+        sum += score[out * 32 + unit];
+      }
+      double square = 0;
+      for (int row = 0; row < 40; row++) {
+        square += Math.pow(inputs.toFloats()[row * 32 + unit], 2);
+      }
+      assertThat(wanda[unit]).isCloseTo(sum, within(1e-4));
+      assertThat(activation[unit]).isCloseTo(Math.sqrt(square), within(1e-5));
     }
   }
 
