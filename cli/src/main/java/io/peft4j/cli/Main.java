@@ -34,7 +34,8 @@ import picocli.CommandLine.Spec;
       CompareCommand.class,
       SparsifyCommand.class,
       FactorizeCommand.class,
-      DistillCommand.class
+      DistillCommand.class,
+      CompactCommand.class
     })
 public final class Main implements Runnable {
   /** For {@code --version}. */

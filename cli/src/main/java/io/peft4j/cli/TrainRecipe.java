@@ -69,6 +69,11 @@ record TrainRecipe(
           .flatMap(keys -> keys)
           .toList();
 
+  /** Every key that a recipe of a training may have. */
+  static List<String> keys() {
+    return KEYS;
+  }
+
   /** The keys of all methods. */
   private static Stream<String> methodKeys() {
     return MethodRecipes.all().stream()
@@ -84,7 +89,11 @@ record TrainRecipe(
    * @throws RecipeException with file, line, key and what is allowed
    */
   static TrainRecipe read(Path file, List<String> settings) {
-    RecipeKeys keys = RecipeKeys.read(file, KEYS, settings);
+    return of(RecipeKeys.read(file, KEYS, settings));
+  }
+
+  /** The part of a longer recipe that is about training. */
+  static TrainRecipe of(RecipeKeys keys) {
     try {
       refuseKeysOfOtherMethods(keys);
       String second = keys.text("data.second", "");

@@ -10,6 +10,7 @@ import io.peft4j.PretrainedModel;
 import io.peft4j.data.TextTokenizers;
 import io.peft4j.format.Checkpoint;
 import io.peft4j.format.Formats;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
@@ -19,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -40,6 +42,7 @@ record PreparedModel(
     long parameters,
     long bytes) {
   private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Set<DType> NARROW = Set.of(DType.INT8, DType.UINT8, DType.INT4, DType.UINT4);
 
   /**
    * @param scratch an empty folder for what must be written before it can run
@@ -72,8 +75,16 @@ record PreparedModel(
     if (adapter != null) {
       bytes += folder(adapter);
     }
-    return new PreparedModel(
-        candidate, onnx, output, tokenizer, labels, graph.parameterCount(), bytes);
+    return new PreparedModel(candidate, onnx, output, tokenizer, labels, parameters(graph), bytes);
+  }
+
+  /** All float weights, and the matrices of integers of at most 8 bits: quantised weights. */
+  private static long parameters(Graph graph) {
+    return graph.parameterCount()
+        + graph.initializers().values().stream()
+            .filter(t -> NARROW.contains(t.dtype()) && t.rank() >= 2)
+            .mapToLong(Tensor::size)
+            .sum();
   }
 
   /** {@code logits}, or else the only output. */
