@@ -15,6 +15,7 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
+import io.peft4j.task.AddedTokens;
 import io.peft4j.task.Loss;
 import io.peft4j.task.PooledHead;
 import java.util.ArrayList;
@@ -44,7 +45,7 @@ final class Gradients {
     Graph judged = loss.attach(graph, PooledHead.LOGITS);
     try (TorchProgram program = TorchEngine.compile(judged, CompileOptions.evaluation())) {
       Map<String, Tensor> results = new LinkedHashMap<>(program.backward(inputs, Loss.OUTPUT));
-      requireFitting(labels, results.get(PooledHead.LOGITS), virtualTokens(graph));
+      requireFitting(labels, results.get(PooledHead.LOGITS), AddedTokens.of(graph).count());
       for (Stored stored : stored(graph, adapted)) {
         Tensor gradient = program.parameters().gradient(stored.initializer());
         results.put(
@@ -54,12 +55,8 @@ final class Gradients {
     }
   }
 
-  private static long virtualTokens(Graph graph) {
-    return Long.parseLong(graph.metadata().getOrDefault(Loss.VIRTUAL_TOKENS, "0"));
-  }
-
   /** Numbers are never spread over scores that have no label of their own. */
-  private static void requireFitting(Tensor labels, @Nullable Tensor logits, long virtualTokens) {
+  private static void requireFitting(Tensor labels, @Nullable Tensor logits, long addedTokens) {
     if (logits == null) {
       return;
     }
@@ -67,7 +64,7 @@ final class Gradients {
     long[] needed =
         labels.dtype() == DType.INT64 ? Arrays.copyOf(scores, scores.length - 1) : scores;
     if (needed.length == 2) {
-      needed[1] -= labels.dtype() == DType.INT64 ? virtualTokens : 0;
+      needed[1] -= labels.dtype() == DType.INT64 ? addedTokens : 0;
     }
     if (!Arrays.equals(labels.shape(), needed)) {
       throw new PeftException(

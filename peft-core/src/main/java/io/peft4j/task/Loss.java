@@ -31,12 +31,6 @@ public enum Loss implements Objective {
   /** The name of the input that an attached loss takes. */
   public static final String LABELS = "labels";
 
-  /**
-   * The metadata key that says how many tokens an adapter puts in front of the text: the scores are
-   * so much longer than the labels, and there is nothing to predict there.
-   */
-  public static final String VIRTUAL_TOKENS = "peft4j.virtual_tokens";
-
   private static final long UNCOUNTED = -100;
 
   /** The name of the output that an attached loss gives. */
@@ -96,21 +90,26 @@ public enum Loss implements Objective {
     return editor.output(Value.of(OUTPUT, DType.FLOAT32)).build();
   }
 
-  /** The labels, with as many uncounted ones in front as an adapter adds tokens. */
+  /** The labels, with an uncounted one for each vector that an adapter adds. */
   private static String labels(GraphEditor editor, Graph graph) {
-    long tokens = Long.parseLong(graph.metadata().getOrDefault(VIRTUAL_TOKENS, "0"));
-    if (tokens == 0) {
+    AddedTokens added = AddedTokens.of(graph);
+    if (added.count() == 0) {
       return LABELS;
     }
     Map<String, Attribute> first = Map.of("start", Attribute.of(0L), "end", Attribute.of(1L));
     String rows = editor.node("/loss/front/Shape", "Shape", List.of(LABELS), first);
-    String count = editor.constant("/loss/front/count", Tensor.vector(tokens));
+    String count = editor.constant("/loss/front/count", Tensor.vector(added.count()));
     Map<String, Attribute> axis0 = Map.of("axis", Attribute.of(0L));
     String shape = editor.node("/loss/front/Concat", "Concat", List.of(rows, count), axis0);
     String none = editor.constant("/loss/front/none", Tensor.scalar(UNCOUNTED));
     String front = editor.node("/loss/front/Expand", "Expand", List.of(none, shape));
-    return editor.node(
-        "/loss/labels/Concat", "Concat", List.of(front, LABELS), Map.of("axis", Attribute.of(1L)));
+    Map<String, Attribute> axis1 = Map.of("axis", Attribute.of(1L));
+    if (added.position() == 0) {
+      return editor.node("/loss/labels/Concat", "Concat", List.of(front, LABELS), axis1);
+    }
+    String before = slice(editor, "before", LABELS, 0, added.position());
+    String behind = slice(editor, "behind", LABELS, added.position(), Long.MAX_VALUE);
+    return editor.node("/loss/labels/Concat", "Concat", List.of(before, front, behind), axis1);
   }
 
   private static String crossEntropy(GraphEditor editor, String scores, String labels) {

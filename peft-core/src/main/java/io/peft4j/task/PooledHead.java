@@ -1,6 +1,5 @@
 package io.peft4j.task;
 
-import com.google.common.base.Splitter;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.graph.Attribute;
@@ -28,12 +27,6 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
   public static final String WEIGHT = "classifier.weight";
   public static final String BIAS = "classifier.bias";
   public static final String LOGITS = "logits";
-
-  /**
-   * Under this key of a graph's metadata stands how many vectors an adapter has put into the
-   * sequence, and where: {@code position,count}. A head passes over them.
-   */
-  public static final String VIRTUAL_TOKENS = "peft4j.virtual_tokens";
 
   /** The tag of the head's nodes and weights. */
   public static final String TAG = "head";
@@ -103,13 +96,12 @@ public record PooledHead(Pooling pooling, int labels, double dropout) {
 
   /** The features of the tokens that a run is given. */
   private static String tokens(GraphEditor editor, Graph graph, String features) {
-    String noted = graph.metadata().get(VIRTUAL_TOKENS);
-    if (noted == null) {
+    AddedTokens added = AddedTokens.of(graph);
+    if (added.count() == 0) {
       return features;
     }
-    List<String> parts = Splitter.on(',').splitToList(noted);
-    long position = Long.parseLong(parts.get(0));
-    long end = position + Long.parseLong(parts.get(1));
+    long position = added.position();
+    long end = position + added.count();
     String behind = slice(editor, features, end, Integer.MAX_VALUE);
     return position == 0
         ? behind

@@ -7,7 +7,7 @@ import io.peft4j.adapters.compose.TransformerLayer;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
-import io.peft4j.task.PooledHead;
+import io.peft4j.task.AddedTokens;
 import java.util.Map;
 import java.util.SplittableRandom;
 
@@ -71,7 +71,7 @@ public record HubPromptTuning(int length, boolean afterFirst) implements Composa
                 slice(at, scope, embeddings, 1, Integer.MAX_VALUE))
             : joined(at, scope, spread, embeddings);
     at.rewire(embeddings, joined);
-    at.editor().metadata(PooledHead.VIRTUAL_TOKENS, (afterFirst ? 1 : 0) + "," + length);
+    new AddedTokens(afterFirst ? 1 : 0, length).note(at.editor());
     PrefixedAttention attention = new PrefixedAttention(at, length);
     for (TransformerLayer layer : at.layers()) {
       attention.coverRows(layer.attention(), scope);

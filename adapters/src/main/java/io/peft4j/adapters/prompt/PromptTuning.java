@@ -5,7 +5,7 @@ import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.EmbeddingSite;
-import io.peft4j.task.Loss;
+import io.peft4j.task.AddedTokens;
 import java.util.List;
 import java.util.SplittableRandom;
 
@@ -57,7 +57,7 @@ public record PromptTuning(int virtualTokens, boolean pTuning, List<String> modu
     tokens.replaceFront(words.output(), row, 1, Tensor.vector(virtualTokens, hidden));
     at.target(words.path());
     PromptParts.saveWhole(at, modulesToSave);
-    at.editor().metadata(Loss.VIRTUAL_TOKENS, Integer.toString(virtualTokens));
+    new AddedTokens(0, virtualTokens).note(at.editor());
   }
 
   /** Embeddings of random words, [tokens, hidden]. */
