@@ -2,6 +2,7 @@ package io.peft4j;
 
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.DataProbe;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.OutputDifference;
 import io.peft4j.engine.ProbeInputs;
@@ -45,6 +46,12 @@ public final class AdaptedModel {
   /** The model with adapter and head, with present values. */
   public Graph graph() {
     return stored.adapter().graph();
+  }
+
+  /** Lets the method choose its start by some data, where that is its way. */
+  public void start(DataProbe probe) {
+    AttachedAdapter adapter = adapter();
+    stored = stored.withAdapter(adapter.method().started(adapter, probe), head());
   }
 
   /** By how much single parameters learn faster than a recipe says, by initializer. */

@@ -32,6 +32,16 @@ public interface AdapterMethod {
   Graph merge(AttachedAdapter adapter);
 
   /**
+   * The adapter with a start that depends on data; called once when training begins. By default it
+   * stays as it is.
+   *
+   * @param adapter what {@link #attach} gave, with a head where one was added
+   */
+  default AttachedAdapter started(AttachedAdapter adapter, DataProbe probe) {
+    return adapter;
+  }
+
+  /**
    * By how much a trained tensor learns faster than the recipe says.
    *
    * @param graph the adapted model

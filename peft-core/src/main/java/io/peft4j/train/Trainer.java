@@ -147,6 +147,7 @@ public final class Trainer {
       @Nullable BatchSource validation,
       Objective objective,
       String logits) {
+    model.start(new TrainingProbe(train, recipe.batchSize(), objective, logits));
     StepRule rule = StepRule.of(model);
     Map<String, Double> rates = model.learningRateFactors();
     try (TrainingLoop loop =

@@ -34,7 +34,7 @@ final class ConvolutionPart {
     if (lora.init().leavesResidual() || lora.init() == LoraStart.EVA) {
       throw new PeftException(
           "init %s is for linear layers; '%s' is a convolution, leave it out"
-              .formatted(lora.init().name().toLowerCase(java.util.Locale.ROOT), site.path()));
+              .formatted(lora.init().label(), site.path()));
     }
     if (rank % site.groups() != 0) {
       throw new PeftException(

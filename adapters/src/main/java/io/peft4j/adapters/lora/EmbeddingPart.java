@@ -12,9 +12,8 @@ import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * LoRA on a table of vectors E [entries, size]: E[i] + s Bᵀ-fold of A's column i, that is row i of
- * E + s (B A)ᵀ with A [r, entries] and B [size, r]. Nothing is dropped. A starts at zero and B
- * normal.
+ * LoRA on a table of vectors E [entries, size]: E + s (B A)ᵀ with A [r, entries] and B [size, r].
+ * Nothing is dropped. A starts at zero and B normal.
  */
 final class EmbeddingPart {
   private final Lora lora;

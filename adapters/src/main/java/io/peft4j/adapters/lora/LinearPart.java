@@ -58,7 +58,7 @@ final class LinearPart {
     if (MergedWeights.isShared(editor, site)) {
       throw new PeftException(
           "init %s changes the weight of '%s', which another module shares; leave it out or start without"
-              .formatted(lora.init().name().toLowerCase(java.util.Locale.ROOT), site.path()));
+              .formatted(lora.init().label(), site.path()));
     }
     Tensor old = editor.requiredInitializer(site.weight());
     editor.initializer(site.weight(), laid(residual).cast(old.dtype()));

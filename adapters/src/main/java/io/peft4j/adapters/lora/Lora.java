@@ -5,6 +5,7 @@ import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.DataProbe;
 import io.peft4j.adapter.SavedModules;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.linear.Checks;
@@ -287,6 +288,11 @@ public record Lora(
     double numerator = Patterns.pick(alphaPattern, path, alpha);
     int r = rankOf(path);
     return rankStabilized ? numerator / Math.sqrt(r) : numerator / r;
+  }
+
+  @Override
+  public AttachedAdapter started(AttachedAdapter adapter, DataProbe probe) {
+    return init.needsData() ? LoraProbe.started(this, adapter, probe) : adapter;
   }
 
   @Override

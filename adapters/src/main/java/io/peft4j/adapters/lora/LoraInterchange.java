@@ -151,9 +151,7 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
     fields.put("lora_bias", lora.loraBias());
     fields.put("bias", lora.bias().name().toLowerCase(Locale.ROOT));
     fields.put("fan_in_fan_out", false);
-    fields.put(
-        "init_lora_weights",
-        lora.init() == LoraStart.DEFAULT ? true : lora.init().name().toLowerCase(Locale.ROOT));
+    fields.put("init_lora_weights", lora.init() == LoraStart.DEFAULT ? true : lora.init().label());
     fields.put(
         "trainable_token_indices",
         lora.trainableTokenIndices().isEmpty() ? null : lora.trainableTokenIndices());

@@ -59,7 +59,7 @@ record StartValues(Tensor a, Tensor b, @Nullable Matrix residual) {
     return new StartValues(rounded.a, rounded.b, weight.minus(product.scaled(scale)));
   }
 
-  private static StartValues of(Matrix a, Matrix b) {
+  static StartValues of(Matrix a, Matrix b) {
     return new StartValues(a.toTensor(DType.FLOAT32), b.toTensor(DType.FLOAT32), null);
   }
 
