@@ -1,6 +1,7 @@
 package io.peft4j.cli;
 
 import io.peft4j.Version;
+import io.peft4j.cli.adapter.AdapterCommand;
 import io.peft4j.cli.quickstart.QuickstartCommand;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -28,6 +29,7 @@ import picocli.CommandLine.Spec;
       EvaluateCommand.class,
       PredictCommand.class,
       MergeCommand.class,
+      AdapterCommand.class,
       PruneCommand.class,
       QuantizeCommand.class,
       ExportCommand.class,

@@ -74,6 +74,29 @@ public final class Outputs {
   }
 
   /**
+   * Refuses to write an adapter over one of its sources, over another adapter unless that is
+   * wanted, and over anything that is no adapter in any case.
+   *
+   * @throws PeftException if something is there that must stay
+   */
+  public static void requireAdapterTarget(Path target, boolean overwrite, List<Path> sources) {
+    if (!Files.exists(target) || (Files.isDirectory(target) && isEmpty(target))) {
+      return;
+    }
+    for (Path source : sources) {
+      requireApart(target, source, "source");
+    }
+    if (!Files.isDirectory(target)) {
+      throw new PeftException(target + " is a file; give a folder as --output");
+    }
+    if (!overwrite) {
+      throw new PeftException(
+          target + " is there already; give another --output, or add --overwrite");
+    }
+    requireReplaceable(target, List.of("adapter_config.json"));
+  }
+
+  /**
    * Puts a model's tokenizer beside the ONNX file that was made of it, so that the file can be
    * given texts. One that is there already stays.
    */

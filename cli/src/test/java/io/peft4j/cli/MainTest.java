@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -103,15 +104,27 @@ class MainTest {
     assertThat(version.out()).startsWith("peft4j ");
     assertThat(version.err()).isEmpty();
     for (String name : commands()) {
-      Cli help = Cli.run(name, "--help");
+      Cli help = Cli.run((Object[]) (name + " --help").split(" "));
       assertThat(help.exit()).isZero();
       assertThat(help.out()).contains("peft4j " + name).contains("--json").contains("--stacktrace");
       assertThat(help.err()).isEmpty();
     }
   }
 
+  /** Every command that does something, with the commands that it is under. */
   private static ImmutableList<String> commands() {
-    return ImmutableList.copyOf(Main.line(System.out, System.err).getSubcommands().keySet());
+    ImmutableList.Builder<String> names = ImmutableList.builder();
+    Main.line(System.out, System.err)
+        .getSubcommands()
+        .forEach(
+            (name, command) -> {
+              Set<String> more = command.getSubcommands().keySet();
+              more.forEach(sub -> names.add(name + " " + sub));
+              if (more.isEmpty()) {
+                names.add(name);
+              }
+            });
+    return names.build();
   }
 
   private static Cli fail(Throwable failure, String... more) {

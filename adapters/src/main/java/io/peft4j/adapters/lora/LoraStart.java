@@ -40,7 +40,7 @@ public enum LoraStart {
   }
 
   /** Whether the base weight is changed, so that the adapted model starts as the base model. */
-  boolean leavesResidual() {
+  public boolean leavesResidual() {
     return this == PISSA || this == OLORA || this == LORA_GA;
   }
 }

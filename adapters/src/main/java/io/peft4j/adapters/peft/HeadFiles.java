@@ -101,8 +101,12 @@ public final class HeadFiles {
 
   /** Writes head, labels and provenance; nothing if there is nothing to tell. */
   public static void write(Path folder, StoredAdapter stored) throws IOException {
-    StoredHead head = stored.head();
-    if (head == null && stored.provenance().isEmpty() && stored.labels().isEmpty()) {
+    write(folder, new Head(stored.head(), stored.labels(), stored.provenance()));
+  }
+
+  static void write(Path folder, Head all) throws IOException {
+    StoredHead head = all.stored();
+    if (head == null && all.provenance().isEmpty() && all.labels().isEmpty()) {
       return;
     }
     ObjectNode notes = PeftConfig.JSON.createObjectNode();
@@ -116,9 +120,9 @@ public final class HeadFiles {
           Map.of(PooledHead.WEIGHT, head.weight(), PooledHead.BIAS, head.bias()),
           Map.of("format", "pt"));
     }
-    stored.labels().forEach(notes.putArray("labels")::add);
+    all.labels().forEach(notes.putArray("labels")::add);
     ObjectNode origin = notes.putObject("provenance");
-    stored.provenance().forEach(origin::put);
+    all.provenance().forEach(origin::put);
     Files.writeString(folder.resolve(NOTES), notes.toPrettyString() + "\n", UTF_8);
   }
 }

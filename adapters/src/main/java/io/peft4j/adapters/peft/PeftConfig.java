@@ -324,6 +324,11 @@ public class PeftConfig implements MethodSettings {
     return value != null && value.isTextual() ? value.textValue() : "";
   }
 
+  /** All fields as texts, numbers, booleans, nulls, lists and maps. */
+  Map<String, @Nullable Object> values() {
+    return JSON.convertValue(fields, PeftFolder.FIELDS);
+  }
+
   public Path file() {
     return file;
   }

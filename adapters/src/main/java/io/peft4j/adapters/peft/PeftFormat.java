@@ -116,7 +116,7 @@ public final class PeftFormat implements AdapterFormat {
                                 all.stream().map(PeftInterchange::peftType).sorted().toList()))));
   }
 
-  private static Path weights(Path folder) {
+  static Path weights(Path folder) {
     Path weights = folder.resolve(WEIGHTS);
     if (Files.isRegularFile(weights)) {
       return weights;
@@ -129,7 +129,7 @@ public final class PeftFormat implements AdapterFormat {
     throw new CheckpointFormatException(folder + " has no " + WEIGHTS + "; copy the whole folder");
   }
 
-  private static String readText(Path file) {
+  static String readText(Path file) {
     try {
       return Files.readString(file, UTF_8);
     } catch (IOException e) {

@@ -96,6 +96,15 @@ public final class StoredTensors {
           "%s: tensor '%s' is of type %s; adapters are floating point, save it again"
               .formatted(file, key, tensor.dtype().label()));
     }
+    requireFinite(file, key, tensor);
+    Tensor wide = tensor.cast(DType.FLOAT32);
+    return place.transposed() ? wide.transposed(1, 0) : wide;
+  }
+
+  static void requireFinite(Path file, String key, Tensor tensor) {
+    if (!tensor.dtype().isFloat()) {
+      return;
+    }
     for (float value : tensor.toFloats()) {
       if (!Float.isFinite(value)) {
         throw new CheckpointFormatException(
@@ -103,8 +112,6 @@ public final class StoredTensors {
                 .formatted(file, key, value));
       }
     }
-    Tensor wide = tensor.cast(DType.FLOAT32);
-    return place.transposed() ? wide.transposed(1, 0) : wide;
   }
 
   /** Indices, which are kept in the type that they are stored in. */
