@@ -129,6 +129,11 @@ public final class AdaptedModel {
     return new AdaptedModel(base, fresh.withAdapter(adapter, head()));
   }
 
+  /** As {@link #with}, in place: training calls it when a method has changed its form. */
+  public void become(AttachedAdapter adapter) {
+    stored = with(adapter).stored;
+  }
+
   /** The key under which {@link #save} writes a tensor of the adapter. */
   public String key(AdapterTensor tensor) {
     return format().key(stored, tensor);

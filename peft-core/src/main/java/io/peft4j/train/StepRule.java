@@ -3,6 +3,8 @@ package io.peft4j.train;
 import io.peft4j.AdaptedModel;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.engine.torch.TorchParameters;
+import io.peft4j.graph.Graph;
+import io.peft4j.task.Objective;
 import java.util.Set;
 
 /**
@@ -34,6 +36,27 @@ public interface StepRule {
   /** The rule of a model's adapter. */
   static StepRule of(AdaptedModel model) {
     return model.adapter().method() instanceof Source source ? source.rule(model.adapter()) : NONE;
+  }
+
+  /**
+   * The graph that is trained: the adapted one, with the parameters that the rule notes things in.
+   */
+  default Graph prepared(Graph adapted) {
+    return adapted;
+  }
+
+  /** The objective, with what the method adds to the loss. */
+  default Objective judging(Objective objective) {
+    return objective;
+  }
+
+  /**
+   * What the adapter has become.
+   *
+   * @param trained its graph with the values of the training, what the rule noted included
+   */
+  default AttachedAdapter finished(AttachedAdapter trained) {
+    return trained;
   }
 
   /** What tells this rule from others, its settings included. */

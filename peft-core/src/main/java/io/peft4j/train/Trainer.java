@@ -4,6 +4,7 @@ import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.Version;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
 import io.peft4j.data.TextBatches;
@@ -149,22 +150,26 @@ public final class Trainer {
       String logits) {
     model.start(new TrainingProbe(train, recipe.batchSize(), objective, logits));
     StepRule rule = StepRule.of(model);
+    Graph graph = rule.prepared(model.graph());
     Map<String, Double> rates = model.learningRateFactors();
     try (TrainingLoop loop =
-        new TrainingLoop(model.graph(), rates, logits, objective, recipe, rule, listener)) {
+        new TrainingLoop(graph, rates, logits, objective, recipe, rule, listener)) {
       TrainingStates states = null;
       if (stateFolder != null) {
         states =
             new TrainingStates(
                 stateFolder,
-                RunIdentity.of(
-                    recipe, model.graph(), rates, logits, objective, rule, train, validation));
+                RunIdentity.of(recipe, graph, rates, logits, objective, rule, train, validation));
       }
       if (states != null && resumes) {
         loop.resume(states);
       }
       TrainingLoop.Outcome outcome = loop.run(train, validation, states, stateSteps);
       model.update(outcome.values());
+      AttachedAdapter finished = rule.finished(model.adapter());
+      if (!finished.equals(model.adapter())) {
+        model.become(finished);
+      }
       return outcome.result();
     }
   }

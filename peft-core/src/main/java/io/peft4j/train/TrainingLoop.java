@@ -61,7 +61,7 @@ final class TrainingLoop implements AutoCloseable {
       throw new PeftException("nothing in model '" + graph.name() + "' trains; attach an adapter");
     }
     parameters = TorchParameters.of(graph, DType.FLOAT32);
-    Graph judged = lossAlone(objective.attach(graph, logits));
+    Graph judged = lossAlone(rule.judging(objective).attach(graph, logits));
     training = TorchEngine.compile(judged, CompileOptions.forTraining(), parameters);
     evaluation = TorchEngine.compile(graph, CompileOptions.evaluation(), parameters);
     optimised = new LinkedHashSet<>(parameters.names());

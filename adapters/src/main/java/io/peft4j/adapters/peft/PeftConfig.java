@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.collect.Iterables;
+import com.google.common.collect.Streams;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.RecipeException;
 import io.peft4j.UnsupportedModelException;
@@ -83,6 +85,13 @@ public class PeftConfig implements MethodSettings {
   /** Fields that stand in no file; {@code source} names them in messages. */
   public static PeftConfig of(Path source, Map<String, ?> fields) {
     return new PeftConfig(source, "", JSON.valueToTree(fields));
+  }
+
+  /** The same configuration with another value in a field. */
+  public PeftConfig with(String key, Object value) {
+    ObjectNode changed = fields.deepCopy();
+    changed.set(key, JSON.valueToTree(value));
+    return new PeftConfig(file, path, changed);
   }
 
   /** The same configuration, where one field means these targets. */
@@ -258,6 +267,15 @@ public class PeftConfig implements MethodSettings {
   @Override
   public Map<String, Integer> wholeNumbers(String key) {
     return object(key, JsonNode::isInt, JsonNode::intValue, "an object of whole numbers");
+  }
+
+  /** An object of lists of true and false, in the order of the file. */
+  public Map<String, List<Boolean>> flagLists(String key) {
+    return object(
+        key,
+        list -> list.isArray() && Iterables.all(list, JsonNode::isBoolean),
+        list -> Streams.stream(list).map(JsonNode::booleanValue).toList(),
+        "an object of lists of true and false");
   }
 
   private <T> Map<String, T> object(
