@@ -49,8 +49,7 @@ public record Hira(
   @Override
   public Expression adapt(AdaptedLinear layer) {
     int r = Patterns.pick(rankPattern, layer.path(), rank);
-    Expression a =
-        layer.parameter("hira_A", layer.uniform(1 / Math.sqrt(layer.in()), r, layer.in()));
+    Expression a = layer.parameter("hira_A", layer.kaiming(r, layer.in()));
     Expression b = layer.parameter("hira_B", AdaptedLinear.filled(0, layer.out(), r));
     Expression update = layer.weight().times(b.matmul(a));
     return layer.y().plus(layer.x().dropout(dropout).matmul(update.transposed()));
