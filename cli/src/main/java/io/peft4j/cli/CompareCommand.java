@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -43,14 +44,7 @@ final class CompareCommand extends Subcommand {
       description = "A .tsv, .csv or .jsonl file with labels.")
   private Path data = Path.of("");
 
-  @Option(names = "--text-column", description = "Default: text.")
-  private String text = "text";
-
-  @Option(names = "--second-column", description = "The second text of pairs.")
-  private @Nullable String second;
-
-  @Option(names = "--label-column", description = "Default: label.")
-  private String label = "label";
+  @Mixin private TextArguments texts = new TextArguments();
 
   @Option(
       names = "--output",
@@ -70,12 +64,6 @@ final class CompareCommand extends Subcommand {
       description = "Threads of ONNX Runtime (default: its own choice).")
   private @Nullable Integer threads;
 
-  @Option(
-      names = "--max-length",
-      converter = NumberArguments.Count.class,
-      description = "Tokens of a text at most (default: 128).")
-  private int maxLength = 128;
-
   @Option(names = "--overwrite", description = "Replace the files of an earlier comparison.")
   private boolean overwrite;
 
@@ -83,10 +71,10 @@ final class CompareCommand extends Subcommand {
   protected void execute() {
     List<Candidate> candidates = candidates();
     requireFree();
-    Dataset rows = DataFiles.read(data, new DataFiles.Columns(text, second, label), true);
+    Dataset rows = DataFiles.read(data, texts.columns(), true);
     ComparisonResult result =
         Comparison.of(candidates, rows)
-            .measuring(rounds, maxLength, threads == null ? 0 : threads)
+            .measuring(rounds, texts.maxLength(), threads == null ? 0 : threads)
             .telling(this::tell)
             .run();
     if (output != null) {

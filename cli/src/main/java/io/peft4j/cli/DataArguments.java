@@ -11,7 +11,7 @@ import io.peft4j.task.PooledHead;
 import io.peft4j.train.Evaluation;
 import java.nio.file.Path;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** A data file, and the model run over it. */
@@ -23,20 +23,7 @@ final class DataArguments {
       description = "A .tsv, .csv or .jsonl file.")
   private Path data = Path.of("");
 
-  @Option(names = "--text-column", description = "Default: text.")
-  private String text = "text";
-
-  @Option(names = "--second-column", description = "The second text of pairs.")
-  private @Nullable String second;
-
-  @Option(names = "--label-column", description = "Default: label.")
-  private String label = "label";
-
-  @Option(
-      names = "--max-length",
-      converter = NumberArguments.Count.class,
-      description = "Tokens of a text at most (default: 128).")
-  private int maxLength = 128;
+  @Mixin private TextArguments texts = new TextArguments();
 
   @Option(names = "--engine", description = "${COMPLETION-CANDIDATES} (default: pytorch).")
   private EngineName engine = EngineName.PYTORCH;
@@ -45,14 +32,15 @@ final class DataArguments {
   record Scored(Dataset rows, List<String> labels, float[][] scores) {}
 
   Scored score(ModelArguments.Opened opened, boolean labelled) {
-    Dataset rows = DataFiles.read(data, new DataFiles.Columns(text, second, label), labelled);
+    Dataset rows = DataFiles.read(data, texts.columns(), labelled);
     List<String> labels = opened.labels();
     if (labels.isEmpty()) {
       throw new PeftException(
-          "the model does not say which labels it scores; give the adapter that it was trained with");
+          "the model does not say which labels it scores; give the adapter that it was trained"
+              + " with");
     }
     long[] known = labelled ? rows.labelIds(labels) : new long[0];
-    try (TextTokenizer tokenizer = opened.base().tokenizer(maxLength);
+    try (TextTokenizer tokenizer = opened.base().tokenizer(texts.maxLength());
         Program program = engine.compile(opened.graph())) {
       BatchSource batches = new TextBatches(rows, known, tokenizer, program.inputNames());
       return new Scored(rows, labels, Evaluation.scores(program, batches, PooledHead.LOGITS));

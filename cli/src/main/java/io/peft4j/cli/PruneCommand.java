@@ -2,13 +2,13 @@ package io.peft4j.cli;
 
 import io.peft4j.RecipeException;
 import io.peft4j.compress.prune.Importance;
-import io.peft4j.data.DataFiles;
 import io.peft4j.train.TrainingListener;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -38,14 +38,7 @@ final class PruneCommand extends Subcommand {
       description = "Labelled rows to judge before and after (default: those of --data).")
   private @Nullable Path test;
 
-  @Option(names = "--text-column", description = "Default: text.")
-  private String text = "text";
-
-  @Option(names = "--second-column", description = "The second text of pairs.")
-  private @Nullable String second;
-
-  @Option(names = "--label-column", description = "Default: label.")
-  private String label = "label";
+  @Mixin private TextArguments texts = new TextArguments();
 
   @Option(
       names = "--output",
@@ -110,12 +103,6 @@ final class PruneCommand extends Subcommand {
   private int epochs = 3;
 
   @Option(
-      names = "--max-length",
-      converter = NumberArguments.Count.class,
-      description = "Tokens of a text at most (default: 128).")
-  private int maxLength = 128;
-
-  @Option(
       names = "--set",
       paramLabel = "key=value",
       description = "Takes the place of a key of the recipe.")
@@ -171,8 +158,8 @@ final class PruneCommand extends Subcommand {
           data,
           null,
           test,
-          new DataFiles.Columns(text, second, label),
-          recover.standard(epochs, maxLength));
+          texts.columns(),
+          recover.standard(epochs, texts.maxLength()));
     } catch (RecipeException e) {
       throw wrongUsage(String.valueOf(e.getMessage()));
     }

@@ -2,7 +2,6 @@ package io.peft4j.cli;
 
 import io.peft4j.PeftException;
 import io.peft4j.compress.quantize.Calibration;
-import io.peft4j.data.DataFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -10,6 +9,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
@@ -124,20 +124,7 @@ final class QuantizeCommand extends Subcommand {
   @Option(names = "--sensitivity", description = "Also try each layer alone and list them.")
   private boolean sensitivity;
 
-  @Option(names = "--text-column", description = "Default: text.")
-  private String text = "text";
-
-  @Option(names = "--second-column", description = "The second text of pairs.")
-  private @Nullable String second;
-
-  @Option(names = "--label-column", description = "Default: label.")
-  private String label = "label";
-
-  @Option(
-      names = "--max-length",
-      converter = NumberArguments.Count.class,
-      description = "Tokens of a text at most (default: 128).")
-  private int maxLength = 128;
+  @Mixin private TextArguments texts = new TextArguments();
 
   @Option(
       names = "--set",
@@ -198,8 +185,8 @@ final class QuantizeCommand extends Subcommand {
           new Calibration(method, percentile),
           !rough,
           data,
-          new DataFiles.Columns(text, second, label),
-          maxLength,
+          texts.columns(),
+          texts.maxLength(),
           maxLoss,
           sensitivity);
     } catch (PeftException e) {

@@ -19,6 +19,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Rows that a model is looked at on while it is made compact, and may train on afterwards. */
@@ -35,26 +36,13 @@ final class RowsArguments {
       description = "With --epochs: labelled rows to keep the best epoch by.")
   private @Nullable Path validation;
 
-  @Option(names = "--text-column", description = "Default: text.")
-  private String text = "text";
-
-  @Option(names = "--second-column", description = "The second text of pairs.")
-  private @Nullable String second;
-
-  @Option(names = "--label-column", description = "Default: label.")
-  private String label = "label";
+  @Mixin private TextArguments texts = new TextArguments();
 
   @Option(
       names = "--rows",
       converter = NumberArguments.Count.class,
       description = "Rows of --data to calibrate on, drawn at random (default: 128).")
   private int rows = 128;
-
-  @Option(
-      names = "--max-length",
-      converter = NumberArguments.Count.class,
-      description = "Tokens of a text at most (default: 128).")
-  private int maxLength = 128;
 
   @Option(
       names = "--epochs",
@@ -92,7 +80,7 @@ final class RowsArguments {
   }
 
   private Dataset read(Path file, boolean labelled) {
-    return DataFiles.read(file, new DataFiles.Columns(text, second, label), labelled);
+    return DataFiles.read(file, texts.columns(), labelled);
   }
 
   /** Rows to calibrate on, the same each time; null if none were given. */
@@ -104,7 +92,7 @@ final class RowsArguments {
     List<Example> drawn = new ArrayList<>(all.examples());
     Collections.shuffle(drawn, new Random(0));
     Dataset some = new Dataset(all.name(), drawn.subList(0, Math.min(rows, drawn.size())));
-    try (TextTokenizer tokenizer = model.tokenizer(maxLength)) {
+    try (TextTokenizer tokenizer = model.tokenizer(texts.maxLength())) {
       List<String> inputs = model.graph().requiredInputs();
       return Calibration.of(new TextBatches(some, new long[0], tokenizer, inputs));
     }
@@ -126,7 +114,7 @@ final class RowsArguments {
         Recipe.builder()
             .optEpochs(epochs)
             .optLearningRate(learningRate)
-            .optMaxLength(maxLength)
+            .optMaxLength(texts.maxLength())
             .build();
     AdaptedModel adapted = model.attach(method, recipe.seed());
     Dataset judged = validation == null ? null : read(validation, true);

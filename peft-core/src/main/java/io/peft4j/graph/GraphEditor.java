@@ -106,12 +106,6 @@ public final class GraphEditor {
     return this;
   }
 
-  /** Forgets what is known of the values inside. */
-  public GraphEditor clearValues() {
-    values.clear();
-    return this;
-  }
-
   public GraphEditor opset(String domain, int version) {
     opsets.put(domain, version);
     return this;

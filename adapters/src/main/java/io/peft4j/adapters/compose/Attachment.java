@@ -48,7 +48,7 @@ public final class Attachment {
     view = new GraphView(separated);
     sites = Sites.of(separated);
     // What was known of shapes need not hold for a longer sequence.
-    editor = separated.edit().clearValues().tagging(adapter);
+    editor = separated.edit().forgetValues().tagging(adapter);
     separated.nodes().forEach(node -> nodeNames.add(node.name()));
     this.adapter = adapter;
     random = new SplittableRandom(seed);

@@ -5,11 +5,8 @@ import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
 import io.peft4j.adapters.linear.LinearMethod;
-import io.peft4j.graph.Tensor;
-import io.peft4j.math.TorchGenerator;
-import io.peft4j.site.LinearSite;
+import io.peft4j.adapters.linear.SharedProjections;
 import java.util.List;
-import java.util.function.ToLongFunction;
 
 /**
  * PVeRA: VeRA ({@code y = x Wᵀ + b + λb ⊙ (B z)}) whose inner values z are drawn, in training, from
@@ -56,37 +53,16 @@ public record Pvera(
 
   @Override
   public Expression adapt(AdaptedLinear layer) {
-    int in = largest(layer, LinearSite::inFeatures);
-    int out = largest(layer, LinearSite::outFeatures);
-    Expression a = shared(layer, "pvera_A", 2 * rank, in, 0);
-    Expression b = shared(layer, "pvera_B", out, rank, 2 * rank * in);
+    SharedProjections shared =
+        SharedProjections.of(layer, "pvera_", 2 * rank, rank, projectionPrngKey, saveProjection);
     Expression lambdaB = layer.parameter("pvera_lambda_b", AdaptedLinear.filled(0, layer.out()));
     Expression lambdaD =
         layer.parameter("pvera_lambda_d", AdaptedLinear.filled(dInitial, 2L * rank));
-    Expression both =
-        layer.x().dropout(dropout).matmul(a.sliced(1, 0, layer.in()).transposed()).times(lambdaD);
+    Expression both = layer.x().dropout(dropout).matmul(shared.a().transposed()).times(lambdaD);
     Expression mean = both.sliced(-1, 0, rank);
     Expression logVariance = both.sliced(-1, rank, 2L * rank);
     Expression drawn = mean.plus(logVariance.times(0.5).exp().times(mean.trainingNoise()));
-    Expression update = drawn.matmul(b.sliced(0, 0, layer.out()).transposed()).times(lambdaB);
+    Expression update = drawn.matmul(shared.b().transposed()).times(lambdaB);
     return layer.y().plus(update);
-  }
-
-  private static int largest(AdaptedLinear layer, ToLongFunction<LinearSite> size) {
-    return Math.toIntExact(layer.all().stream().mapToLong(size).max().orElseThrow());
-  }
-
-  private Expression shared(AdaptedLinear layer, String name, int rows, int columns, int skipped) {
-    return saveProjection
-        ? layer.sharedStored(name, () -> projection(rows, columns, skipped))
-        : layer.sharedConstant(name, () -> projection(rows, columns, skipped));
-  }
-
-  /** Kaiming-uniform numbers of one generator, B's behind A's. */
-  private Tensor projection(int rows, int columns, int skipped) {
-    TorchGenerator generator = new TorchGenerator(projectionPrngKey);
-    generator.skip(skipped);
-    float bound = (float) Math.sqrt(6.0 / columns);
-    return Tensor.ofFloats(new long[] {rows, columns}, generator.uniform(rows * columns, bound));
   }
 }

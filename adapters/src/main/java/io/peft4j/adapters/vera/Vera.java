@@ -5,11 +5,8 @@ import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
 import io.peft4j.adapters.linear.LinearMethod;
-import io.peft4j.graph.Tensor;
-import io.peft4j.math.TorchGenerator;
-import io.peft4j.site.LinearSite;
+import io.peft4j.adapters.linear.SharedProjections;
 import java.util.List;
-import java.util.function.ToLongFunction;
 
 /**
  * VeRA (Kopiczko et al., arXiv 2310.11454): y = x Wᵀ + b + λb ⊙ (B (λd ⊙ (A x))). A [r, in] and B
@@ -55,33 +52,12 @@ public record Vera(
 
   @Override
   public Expression adapt(AdaptedLinear layer) {
-    int in = largest(layer, LinearSite::inFeatures);
-    int out = largest(layer, LinearSite::outFeatures);
-    Expression a = shared(layer, "vera_A", rank, in, 0);
-    Expression b = shared(layer, "vera_B", out, rank, rank * in);
+    SharedProjections shared =
+        SharedProjections.of(layer, "vera_", rank, rank, projectionPrngKey, saveProjection);
     Expression lambdaB = layer.parameter("vera_lambda_b", AdaptedLinear.filled(0, layer.out()));
     Expression lambdaD = layer.parameter("vera_lambda_d", AdaptedLinear.filled(dInitial, rank));
-    Expression low =
-        layer.x().dropout(dropout).matmul(a.sliced(1, 0, layer.in()).transposed()).times(lambdaD);
-    Expression update = low.matmul(b.sliced(0, 0, layer.out()).transposed()).times(lambdaB);
+    Expression low = layer.x().dropout(dropout).matmul(shared.a().transposed()).times(lambdaD);
+    Expression update = low.matmul(shared.b().transposed()).times(lambdaB);
     return layer.y().plus(update);
-  }
-
-  private static int largest(AdaptedLinear layer, ToLongFunction<LinearSite> size) {
-    return Math.toIntExact(layer.all().stream().mapToLong(size).max().orElseThrow());
-  }
-
-  private Expression shared(AdaptedLinear layer, String name, int rows, int columns, int skipped) {
-    return saveProjection
-        ? layer.sharedStored(name, () -> projection(rows, columns, skipped))
-        : layer.sharedConstant(name, () -> projection(rows, columns, skipped));
-  }
-
-  /** Kaiming-uniform numbers of one generator, B's behind A's. */
-  private Tensor projection(int rows, int columns, int skipped) {
-    TorchGenerator generator = new TorchGenerator(projectionPrngKey);
-    generator.skip(skipped);
-    float bound = (float) Math.sqrt(6.0 / columns);
-    return Tensor.ofFloats(new long[] {rows, columns}, generator.uniform(rows * columns, bound));
   }
 }
