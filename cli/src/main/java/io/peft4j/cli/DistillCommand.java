@@ -79,13 +79,14 @@ final class DistillCommand extends Subcommand {
     PretrainedModel teacherModel = teacher(recipe);
     Data data = data(recipe, teacherModel.checkpoint().labels());
     int maxLength = recipe.training().maxLength();
-    try (TextTokenizer theirs = TextTokenizers.open(tokenizer(recipe.teacher()), maxLength)) {
+    try (TextTokenizer theirs =
+        TextTokenizers.open(TextTokenizers.file(recipe.teacher()), maxLength)) {
       Teacher teacher = new Teacher(teacherModel, theirs, recipe.answers());
-      PretrainedModel start0 =
+      PretrainedModel untrained =
           recipe.student().build(teacher, data.train(), recipe.training().seed());
-      Path tokenizer = TextTokenizers.file(start0.checkpoint().source());
+      Path tokenizer = TextTokenizers.file(untrained.checkpoint().source());
       try (TextTokenizer own = TextTokenizers.open(tokenizer, maxLength)) {
-        Distillation.Result result = distil(recipe, folder, teacher, start0, own, data);
+        Distillation.Result result = distil(recipe, folder, teacher, untrained, own, data);
         write(recipe, result, teacher, own, tokenizer, data, start);
       }
     }
@@ -101,10 +102,6 @@ final class DistillCommand extends Subcommand {
     } catch (RecipeException e) {
       throw wrongUsage(String.valueOf(e.getMessage()));
     }
-  }
-
-  private static Path tokenizer(Path model) {
-    return TextTokenizers.file(model);
   }
 
   private static PretrainedModel teacher(DistillRecipe recipe) {

@@ -12,6 +12,7 @@ import io.peft4j.task.Pooling;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 
 /** The section {@code student} of a recipe for distillation. */
 final class StudentKeys {
@@ -42,9 +43,7 @@ final class StudentKeys {
   private StudentKeys() {}
 
   static List<String> all() {
-    return java.util.stream.Stream.concat(
-            java.util.stream.Stream.of(KIND), KEYS.values().stream().distinct())
-        .toList();
+    return Stream.concat(Stream.of(KIND), KEYS.values().stream().distinct()).toList();
   }
 
   /**

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
+import io.peft4j.CheckpointFormatException;
 import io.peft4j.data.BatchSource;
 import io.peft4j.format.ContentHash;
 import io.peft4j.format.Formats;
@@ -93,7 +94,7 @@ final class AnswerCache {
           Tensor flat = tensors.get(name);
           Tensor lengths = tensors.get(name + LENGTHS);
           if (flat == null || lengths == null) {
-            throw new io.peft4j.CheckpointFormatException(
+            throw new CheckpointFormatException(
                 "%s: it lacks '%s'; delete the file, and the teacher is asked again"
                     .formatted(file, name));
           }

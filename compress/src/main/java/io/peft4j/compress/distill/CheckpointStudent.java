@@ -22,7 +22,7 @@ import java.util.List;
  */
 public record CheckpointStudent(Path model, Pooling pooling, double dropout) implements Student {
   private static final Recipe RECIPE =
-      Recipe.builder().optEpochs(6).optBatchSize(16).optLearningRate(5e-4).build();
+      Recipe.builder().optEpochs(6).optBatchSize(16).optLearningRate(2e-4).build();
 
   /** Further texts where there are few rows: so many in all, and for each row. */
   private static final int TEXTS = 2500;

@@ -93,11 +93,33 @@ public record Distillation(
     return new Result(model.merge().model(), result, texts.size());
   }
 
+  /**
+   * Trains on prepared rows, of plain features for example, by the scores alone.
+   *
+   * @param student with the output {@code logits}
+   * @param rows as the student reads them, with labels; {@link SoftTargets#UNLABELLED} for none
+   * @param answers the teacher's scores of the rows, under {@link SoftTargets#TEACHER}
+   * @param validation rows to keep the best epoch by; null to keep the last
+   */
+  public Result distil(
+      Trainer trainer,
+      PretrainedModel student,
+      BatchSource rows,
+      Answers answers,
+      @Nullable BatchSource validation) {
+    AdaptedModel model = student.attach(method(student, rows), trainer.recipe().seed());
+    DistillationLoss loss = new DistillationLoss(List.of(new DistillationLoss.Part(targets, 1)));
+    TrainingResult result =
+        trainer.fit(model, answers.with(rows), validation, loss, PooledHead.LOGITS);
+    return new Result(model.merge().model(), result, rows.size());
+  }
+
   private AdapterMethod method(PretrainedModel student, BatchSource rows) {
-    if (trains != null) {
-      return trains;
-    }
-    Graph graph = student.graph();
+    return trains == null ? all(student.graph(), rows) : trains;
+  }
+
+  /** Everything, but of the table of tokens only the rows that the texts pick. */
+  static AdapterMethod all(Graph graph, BatchSource rows) {
     EmbeddingSite table =
         Sites.of(graph).embeddings().stream()
             .filter(site -> site.indices().equals(FeedForwardStudent.IDS))

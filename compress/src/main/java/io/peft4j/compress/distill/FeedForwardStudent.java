@@ -116,7 +116,7 @@ public record FeedForwardStudent(
         0,
         Activation.GELU,
         Initialisation.HE_NORMAL,
-        0.5);
+        0.8);
   }
 
   @Override

@@ -153,7 +153,12 @@ public record Teacher(PretrainedModel model, TextTokenizer tokenizer, @Nullable 
   }
 
   private Answers ask(BatchSource rows, Map<String, Question> questions) {
-    GraphEditor editor = model.graph().edit().clearOutputs();
+    return ask(model.graph(), rows, questions);
+  }
+
+  /** Runs a graph over rows and keeps the values that are asked for. */
+  static Answers ask(Graph whole, BatchSource rows, Map<String, Question> questions) {
+    GraphEditor editor = whole.edit().clearOutputs();
     questions.values().stream()
         .map(Question::value)
         .distinct()
