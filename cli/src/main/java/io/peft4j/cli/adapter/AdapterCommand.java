@@ -10,7 +10,7 @@ import picocli.CommandLine.Spec;
     name = "adapter",
     description = "Look into adapter folders, convert, combine and extract them.",
     mixinStandardHelpOptions = true,
-    subcommands = {CombineCommand.class})
+    subcommands = {InspectCommand.class, CombineCommand.class, ExtractCommand.class})
 public final class AdapterCommand implements Runnable {
   @Spec private CommandSpec spec = CommandSpec.create();
 

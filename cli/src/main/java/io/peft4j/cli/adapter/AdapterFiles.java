@@ -1,0 +1,106 @@
+package io.peft4j.cli.adapter;
+
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.adapters.combine.LoraUpdates;
+import io.peft4j.adapters.peft.HeadFiles;
+import io.peft4j.adapters.peft.PeftConfig;
+import io.peft4j.adapters.peft.PeftFolder;
+import io.peft4j.format.AdapterFormat;
+import io.peft4j.format.Formats;
+import io.peft4j.graph.Tensor;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What an adapter's files say by themselves.
+ *
+ * @param format peft or adapterhub
+ * @param method as the format calls it
+ * @param baseModel as the configuration names it; empty if it does not
+ * @param tensors by key
+ * @param updates by module path; none where the files alone do not tell
+ */
+record AdapterFiles(
+    Path folder,
+    String format,
+    String method,
+    String baseModel,
+    Map<String, Tensor> tensors,
+    Map<String, LoraUpdates.Update> updates,
+    List<String> labels,
+    Map<String, String> provenance) {
+
+  static AdapterFiles read(Path folder) {
+    AdapterFormat format = Formats.adapter(folder);
+    HeadFiles.Head head = HeadFiles.read(folder);
+    List<String> labels = head == null ? List.of() : head.labels();
+    Map<String, String> provenance = head == null ? Map.of() : head.provenance();
+    if (format.name().equals("peft")) {
+      PeftFolder files = PeftFolder.read(folder);
+      PeftConfig config = files.config();
+      return new AdapterFiles(
+          folder,
+          format.name(),
+          config.text("peft_type", ""),
+          config.textOrEmpty("base_model_name_or_path"),
+          files.tensors(),
+          LoraUpdates.of(files),
+          labels,
+          provenance);
+    }
+    Path file = folder.resolve("adapter_config.json");
+    PeftConfig config = PeftConfig.parse(file, text(file));
+    PeftConfig settings = config.object("config");
+    return new AdapterFiles(
+        folder,
+        format.name(),
+        settings == null ? "fusion" : settings.text("architecture", "adapter"),
+        config.textOrEmpty("model_name"),
+        tensors(folder),
+        Map.of(),
+        labels,
+        provenance);
+  }
+
+  private static String text(Path file) {
+    try {
+      return Files.isRegularFile(file) ? Files.readString(file, StandardCharsets.UTF_8) : "{}";
+    } catch (IOException e) {
+      throw new CheckpointFormatException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static Map<String, Tensor> tensors(Path folder) {
+    Path file = folder.resolve("adapter.safetensors");
+    return Files.isRegularFile(file) ? Formats.tensorFiles().read(file) : new TreeMap<>();
+  }
+
+  long parameters() {
+    return tensors.values().stream().mapToLong(Tensor::size).sum();
+  }
+
+  /** The rank of LoRA at a module; null if there is none. */
+  @Nullable Integer rank(String path) {
+    for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
+      String key = entry.getKey();
+      if (key.endsWith("." + path + ".lora_A.weight")
+          || key.endsWith("." + path + ".lora_embedding_A")) {
+        return Math.toIntExact(entry.getValue().dim(0));
+      }
+    }
+    return null;
+  }
+
+  Map<String, String> shapes() {
+    Map<String, String> shapes = new LinkedHashMap<>();
+    new TreeMap<>(tensors).forEach((key, tensor) -> shapes.put(key, tensor.toString()));
+    return shapes;
+  }
+}

@@ -1,0 +1,95 @@
+package io.peft4j.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code adapter extract} and {@code adapter inspect}. */
+class AdapterExtractTest {
+  private static final Path BASE = TinyModel.METHODS.resolve("base-bert");
+  private static final Path LORA = TinyModel.METHODS.resolve("peft/lora-qv");
+  private static final Path HIRA = TinyModel.METHODS.resolve("peft/hira");
+
+  @TempDir Path folder;
+
+  @Test
+  void anAdapterBecomesLoraAndTheErrorIsTold() throws IOException {
+    Path output = folder.resolve("lora");
+    JsonNode told =
+        json("adapter", "extract", BASE, "--adapter", HIRA, "--rank", 2, "--output", output);
+    assertThat(told.at("/error").asDouble()).isBetween(0.01, 0.99);
+    assertThat(told.at("/modules/0/rank").asInt()).isEqualTo(2);
+    JsonNode seen = json("adapter", "inspect", output, BASE);
+    assertThat(seen.at("/method").asText()).isEqualTo("LORA");
+    assertThat(seen.at("/fits").asBoolean()).isTrue();
+    assertThat(seen.at("/baseMatches").asBoolean()).isTrue();
+    assertThat(seen.at("/updates/0/rank").asInt()).isEqualTo(2);
+    assertThat(seen.at("/provenance/extractedFrom").asText()).isEqualTo("hira");
+  }
+
+  @Test
+  void aMergedModelsDifferenceIsItsAdapter() throws IOException {
+    Path merged = folder.resolve("merged");
+    Path output = folder.resolve("lora");
+    assertThat(Cli.run("merge", BASE, "--adapter", LORA, "--output", merged).exit()).isZero();
+    JsonNode told = json("adapter", "extract", BASE, merged, "--rank", 4, "--output", output);
+    assertThat(told.at("/error").asDouble()).isLessThan(1e-6);
+    JsonNode own = json("adapter", "inspect", LORA, BASE);
+    JsonNode found = json("adapter", "inspect", output, BASE);
+    for (int i = 0; i < 4; i++) {
+      assertThat(found.at("/updates/" + i + "/module"))
+          .isEqualTo(own.at("/updates/" + i + "/module"));
+      double norm = own.at("/updates/" + i + "/norm").asDouble();
+      assertThat(found.at("/updates/" + i + "/norm").asDouble())
+          .isBetween(norm - 1e-5, norm + 1e-5);
+    }
+  }
+
+  @Test
+  void wrongArgumentsAreWrongUsage() {
+    Path output = folder.resolve("none");
+    Cli.run("adapter", "extract", BASE, "--output", output).assertFailed(2);
+    Cli.run("adapter", "extract", BASE, BASE, "--adapter", LORA, "--output", output)
+        .assertFailed(2);
+    Cli.run("adapter", "extract", BASE, BASE, "--rank", 0, "--output", output).assertFailed(2);
+    Cli.run("adapter", "extract", BASE, BASE, "--rank", 1, "--energy", 1, "--output", output)
+        .assertFailed(2);
+    Cli.run("adapter", "extract", BASE, BASE, "--output", output).assertFailed(1);
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void whatDoesNotFitSaysWhy() throws IOException {
+    JsonNode seen = json("adapter", "inspect", LORA, TinyModel.METHODS.resolve("base-gpt2"));
+    assertThat(seen.at("/fits").asBoolean(true)).isFalse();
+    assertThat(seen.at("/reason").asText()).contains("'query' matches no module");
+    assertThat(seen.at("/share").isNull()).isTrue();
+  }
+
+  @Test
+  void withoutAModelTheFilesTell() throws IOException {
+    JsonNode seen = json("adapter", "inspect", LORA);
+    assertThat(seen.at("/fits").isNull()).isTrue();
+    assertThat(seen.at("/baseModel").asText()).isEqualTo("base-bert");
+    assertThat(seen.at("/updates")).hasSize(4);
+    assertThat(seen.at("/updates/0/rank").asInt()).isEqualTo(4);
+    JsonNode hub = json("adapter", "inspect", TinyModel.METHODS.resolve("adapterhub/lora"));
+    assertThat(hub.at("/format").asText()).isEqualTo("adapterhub");
+    assertThat(hub.at("/method").asText()).isEqualTo("lora");
+    Cli.run("adapter", "inspect", folder).assertFailed(1);
+  }
+
+  private static JsonNode json(Object... arguments) throws IOException {
+    Object[] all = Arrays.copyOf(arguments, arguments.length + 1);
+    all[arguments.length] = "--json";
+    Cli cli = Cli.run(all);
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    return new ObjectMapper().readTree(cli.out());
+  }
+}
