@@ -12,12 +12,14 @@ import org.jspecify.annotations.Nullable;
 /**
  * The inside of an attention: softmax(q kᵀ + mask) v over heads.
  *
- * @param keys where keys pass, after everything that is done to them by position
+ * @param queries where queries pass, after everything that is done to them by position
+ * @param keys where keys pass, likewise
  * @param values where values pass
  * @param mask the node that masks the scores, Add or Where; null if nothing does
  * @param maskInput which of that node's inputs is the mask
  */
-record AttentionCore(Passage keys, Passage values, @Nullable Node mask, int maskInput) {
+record AttentionCore(
+    Passage queries, Passage keys, Passage values, @Nullable Node mask, int maskInput) {
 
   /**
    * A value with one axis each for batch, heads, sequence and width, in some order.
@@ -77,9 +79,10 @@ record AttentionCore(Passage keys, Passage values, @Nullable Node mask, int mask
       }
     }
     // The product reads keys as [batch, heads, width, sequence], the other one values untransposed.
+    Passage queries = passage(view, product, 0, List.of(0, 1, 2, 3));
     Passage keys = passage(view, product, 1, List.of(0, 1, 3, 2));
     Passage values = passage(view, context, 1, List.of(0, 1, 2, 3));
-    return new AttentionCore(keys, values, mask, maskInput);
+    return new AttentionCore(queries, keys, values, mask, maskInput);
   }
 
   private static UnsupportedModelException unknown(AttentionSite site) {
