@@ -136,6 +136,17 @@ public record HubLora(
         change, places, newRank, alpha, dropout, gating, start, leaveOut, diagonalB, diagonalD);
   }
 
+  public HubLora dropout(double newDropout) {
+    return new HubLora(
+        change, places, rank, alpha, newDropout, gating, start, leaveOut, diagonalB, diagonalD);
+  }
+
+  /** The same at other layers. */
+  public HubLora at(Set<Place> newPlaces, List<Integer> newLeaveOut) {
+    return new HubLora(
+        change, newPlaces, rank, alpha, dropout, gating, start, newLeaveOut, diagonalB, diagonalD);
+  }
+
   public HubLora gating(boolean on) {
     return new HubLora(
         change, places, rank, alpha, dropout, on, start, leaveOut, diagonalB, diagonalD);

@@ -10,7 +10,12 @@ import picocli.CommandLine.Spec;
     name = "adapter",
     description = "Look into adapter folders, convert, combine and extract them.",
     mixinStandardHelpOptions = true,
-    subcommands = {InspectCommand.class, CombineCommand.class, ExtractCommand.class})
+    subcommands = {
+      InspectCommand.class,
+      ConvertCommand.class,
+      CombineCommand.class,
+      ExtractCommand.class
+    })
 public final class AdapterCommand implements Runnable {
   @Spec private CommandSpec spec = CommandSpec.create();
 
