@@ -156,6 +156,22 @@ public final class AdaptedLinear {
     return values(site.weight());
   }
 
+  /**
+   * Gives W [out, in] of a layer, this one or another, as it is at this moment; null where another
+   * is not at hand, as when layers are merged one by one.
+   */
+  public @Nullable Supplier<Matrix> weightOf(LinearSite layer) {
+    Tensor values = graph.editor().initializer(layer.weight());
+    return values == null
+        ? null
+        : () -> layer.inFirst() ? Matrix.of(values).transposed() : Matrix.of(values);
+  }
+
+  /** What a tensor that was added starts with. */
+  public Tensor start(Expression added) {
+    return values(added.value());
+  }
+
   /** The elements of W [out, in], row by row. */
   public float[] outFirstValues() {
     Tensor values = weightValues();
