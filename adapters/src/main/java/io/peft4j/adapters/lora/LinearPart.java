@@ -68,16 +68,33 @@ final class LinearPart {
     Expression a = layer.parameter("lora_A.weight", start.a());
     Expression b = layer.parameter("lora_B.weight", start.b());
     Expression low = layer.x().dropout(lora.dropout()).matmul(a.transposed());
+    if (lora.dora()) {
+      return rescaled(layer, start, low, a, b);
+    }
     Expression update = low.matmul(b.transposed());
     if (lora.loraBias()) {
-      Tensor zero = AdaptedLinear.filled(0, layer.out());
-      update = update.plus(layer.parameter("lora_B.bias", zero));
+      update = update.plus(biasOfB(layer));
     }
-    if (!lora.dora()) {
-      return layer.y().plus(update.times(scale));
+    return layer.y().plus(update.times(scale));
+  }
+
+  private static Expression biasOfB(AdaptedLinear layer) {
+    return layer.parameter("lora_B.bias", AdaptedLinear.filled(0, layer.out()));
+  }
+
+  /**
+   * f ⊙ x Wᵀ + (x Aᵀ (s f ⊙ B)ᵀ + b), with f the trained by the present length of each row: B takes
+   * the factor and its product the bias, which are small where the outputs are large.
+   */
+  private Expression rescaled(
+      AdaptedLinear layer, StartValues start, Expression low, Expression a, Expression b) {
+    Expression factor = factor(layer, start, a, b);
+    Expression scaled = b.times(factor.times(scale).unsqueezed(1));
+    Expression update = layer.withBias(low.matmul(scaled.transposed()));
+    if (lora.loraBias()) {
+      update = update.plus(biasOfB(layer).times(factor.times(scale)));
     }
-    Expression unit = layer.product().plus(update.times(scale));
-    return layer.withBias(unit.times(factor(layer, start, a, b)));
+    return layer.product().times(factor).plus(update);
   }
 
   /** Trained by present length of each row, [out]. */

@@ -4,11 +4,12 @@ import io.peft4j.graph.Attribute;
 import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.WeightPath;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** MatMul by a weight of two axes, with or without the bias behind it. */
+/** MatMul by a matrix, with or without the bias behind it. */
 final class LinearPattern {
   private LinearPattern() {}
 
@@ -31,12 +32,10 @@ final class LinearPattern {
 
   private static @Nullable Node linear(
       GraphView view, Node place, Node product, @Nullable String bias) {
-    WeightPath weight = WeightPath.of(view, product.input(1));
-    boolean fits = weight != null && weight.tensor().rank() == 2;
-    if (!fits || WeightPath.of(view, product.input(0)) != null) {
+    Node transpose = view.producer(product.input(1), "Transpose");
+    if (!isMatrix(view, product, transpose) || WeightPath.of(view, product.input(0)) != null) {
       return null;
     }
-    Node transpose = view.producer(product.input(1), "Transpose");
     String stored = transpose == null ? product.requiredInput(1) : transpose.requiredInput(0);
     List<String> inputs =
         bias == null
@@ -44,5 +43,14 @@ final class LinearPattern {
             : List.of(product.requiredInput(0), stored, bias);
     return Fusion.own(
         place, "Linear", inputs, Map.of("inFirst", Attribute.of(transpose == null ? 1L : 0L)));
+  }
+
+  /** Whether the right side has two axes: a weight, or something whose two axes are swapped. */
+  private static boolean isMatrix(GraphView view, Node product, @Nullable Node transpose) {
+    WeightPath weight = WeightPath.of(view, product.input(1));
+    if (weight != null) {
+      return weight.tensor().rank() == 2;
+    }
+    return transpose != null && Arrays.equals(transpose.intsAttribute("perm"), new long[] {1, 0});
   }
 }
