@@ -2,9 +2,10 @@ package io.peft4j.compress.chain;
 
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
-import io.peft4j.compress.quantize.DynamicInt8;
+import io.peft4j.compress.quantize.Calibration;
 import io.peft4j.compress.quantize.Sensitivity;
 import io.peft4j.compress.quantize.Smoothing;
+import io.peft4j.compress.quantize.StaticInt8;
 import io.peft4j.compress.quantize.Yardstick;
 import io.peft4j.data.BatchSource;
 import io.peft4j.data.Dataset;
@@ -15,11 +16,14 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
- * Dynamic int8: the inputs of layers are made even first, and those layers stay float whose
- * rounding moves the scores most, as many as the size allows.
+ * Static int8: the inputs of layers are made even first, their ranges are taken from rows of the
+ * training data, and those layers stay float whose rounding moves the scores most, as many as the
+ * size allows.
  *
  * @param smoothing whether the inputs are made even; see {@link Smoothing}
  * @param bytes the most that the weights may take, as a share of what they took; 0 to quantise all
@@ -36,16 +40,19 @@ public record Int8Stage(boolean smoothing, double bytes, int rows) {
     }
   }
 
-  /** Smoothed, a third of the bytes, 64 rows. */
+  /** Smoothed, everything quantised, 256 rows. */
   public static Int8Stage standard() {
-    return new Int8Stage(true, 0.33, 64);
+    return new Int8Stage(true, 0, 256);
   }
 
   /** Quantises a model. */
   PretrainedModel apply(PretrainedModel model, TextTokenizer tokenizer, Dataset train) {
-    DynamicInt8 way = DynamicInt8.standard();
     BatchSource texts = spread(model.graph(), tokenizer, train);
-    Graph graph = smoothing ? Smoothing.standard().apply(model.graph(), way, texts) : model.graph();
+    StaticInt8 bare = new StaticInt8(Map.of(), false, Set.of());
+    Graph graph =
+        smoothing ? Smoothing.standard().apply(model.graph(), bare, texts) : model.graph();
+    StaticInt8 way =
+        StaticInt8.calibrated(graph, texts, Calibration.of(Calibration.Method.PERCENTILE));
     long most = (long) (bytes * bytes(graph));
     long taken = bytes(way.apply(graph).graph());
     List<String> kept = new ArrayList<>();
@@ -72,7 +79,7 @@ public record Int8Stage(boolean smoothing, double bytes, int rows) {
     return new TextBatches(data, new long[0], tokenizer, graph.requiredInputs());
   }
 
-  private static List<Sensitivity> sensitivities(DynamicInt8 way, Graph graph, BatchSource texts) {
+  private static List<Sensitivity> sensitivities(StaticInt8 way, Graph graph, BatchSource texts) {
     try (Yardstick yardstick = new Yardstick(graph, texts)) {
       return Sensitivity.of(way, graph, yardstick, Sensitivity.Probe.ALL_BUT, layer -> {});
     }
