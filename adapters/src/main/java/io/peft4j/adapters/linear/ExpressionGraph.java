@@ -38,7 +38,15 @@ final class ExpressionGraph {
     String output = editor.freshName(name(op) + "_output_0");
     editor.opset(CONTRIBUTED, 1);
     editor.add(
-        new Node(name(op), CONTRIBUTED, op, inputs, List.of(output), Map.of(), "", Map.of()));
+        new Node(
+            numbered(op, output),
+            CONTRIBUTED,
+            op,
+            inputs,
+            List.of(output),
+            Map.of(),
+            "",
+            Map.of()));
     return of(output);
   }
 
@@ -48,12 +56,17 @@ final class ExpressionGraph {
     String k = constant("topk", Tensor.vector(count)).value();
     editor.add(
         Node.of(
-            name("TopK"),
+            numbered("TopK", values),
             "TopK",
             List.of(source.value(), k),
             List.of(values, indices),
             Map.of("axis", Attribute.of(-1L))));
     return new Expression.Largest(of(values), of(indices));
+  }
+
+  /** A node's name that is as unique as its output's, as ONNX Runtime wants. */
+  private String numbered(String op, String output) {
+    return name(op) + output.substring((name(op) + "_output_0").length());
   }
 
   Expression detached(Expression source) {
@@ -68,7 +81,7 @@ final class ExpressionGraph {
     String output = editor.freshName(name(op) + "_output_0");
     editor.add(
         new Node(
-            name(op),
+            numbered(op, output),
             "",
             op,
             List.of(source.value()),

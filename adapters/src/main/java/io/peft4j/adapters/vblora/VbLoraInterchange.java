@@ -1,6 +1,8 @@
 package io.peft4j.adapters.vblora;
 
+import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapters.peft.RecordInterchange;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +19,13 @@ public final class VbLoraInterchange extends RecordInterchange<VbLora> {
   @Override
   public List<String> keys() {
     return super.keys().stream().filter(key -> !key.equals("save_only_topk_weights")).toList();
+  }
+
+  @Override
+  public Map<String, @Nullable Object> write(AdapterMethod method) {
+    Map<String, @Nullable Object> settings = new LinkedHashMap<>(super.write(method));
+    settings.keySet().retainAll(keys());
+    return settings;
   }
 
   @Override
