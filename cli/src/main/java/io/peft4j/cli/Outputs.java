@@ -80,6 +80,16 @@ public final class Outputs {
    * @throws PeftException if something is there that must stay
    */
   public static void requireAdapterTarget(Path target, boolean overwrite, List<Path> sources) {
+    requireFolderTarget(target, overwrite, sources, List.of("adapter_config.json"));
+  }
+
+  /**
+   * As {@link #requireAdapterTarget}, for a folder of another kind.
+   *
+   * @param marks files that every result of this kind has
+   */
+  public static void requireFolderTarget(
+      Path target, boolean overwrite, List<Path> sources, List<String> marks) {
     if (!Files.exists(target) || (Files.isDirectory(target) && isEmpty(target))) {
       return;
     }
@@ -93,7 +103,7 @@ public final class Outputs {
       throw new PeftException(
           target + " is there already; give another --output, or add --overwrite");
     }
-    requireReplaceable(target, List.of("adapter_config.json"));
+    requireReplaceable(target, marks);
   }
 
   /**

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+/** {@code adapter convert} and {@code adapter export}. */
 class AdapterConvertTest {
   private static final Path BASE = TinyModel.METHODS.resolve("base-bert");
   private static final Path HUB = TinyModel.METHODS.resolve("adapterhub/lora");
@@ -33,5 +34,22 @@ class AdapterConvertTest {
     Cli.run("adapter", "convert", HUB, BASE, "--to", "other", "--output", output).assertFailed(2);
     Cli.run("adapter", "convert", HUB, "--to", "peft", "--output", output).assertFailed(2);
     assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void adaptersAreWrittenForOnnxRuntime() {
+    Path a = TinyModel.METHODS.resolve("weighted/a");
+    Path c = TinyModel.METHODS.resolve("weighted/c");
+    Path output = folder.resolve("switch");
+    Cli cli = Cli.run("adapter", "export", BASE, a, c, "--output", output);
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    assertThat(output.toFile().list())
+        .containsExactlyInAnyOrder("model.onnx", "a.onnx_adapter", "c.onnx_adapter");
+    Cli.run("adapter", "export", BASE, a, "--output", output).assertFailed(1);
+    Cli.run("adapter", "export", BASE, a, a, "--output", output).assertFailed(2);
+    Cli.run("adapter", "export", BASE, "--output", output).assertFailed(2);
+    Path dora = TinyModel.METHODS.resolve("peft/dora-bert");
+    Cli.run("adapter", "export", BASE, dora, "--output", folder.resolve("x")).assertFailed(1);
+    assertThat(folder.resolve("x")).doesNotExist();
   }
 }

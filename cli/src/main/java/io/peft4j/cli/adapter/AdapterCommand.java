@@ -14,7 +14,8 @@ import picocli.CommandLine.Spec;
       InspectCommand.class,
       ConvertCommand.class,
       CombineCommand.class,
-      ExtractCommand.class
+      ExtractCommand.class,
+      ExportCommand.class
     })
 public final class AdapterCommand implements Runnable {
   @Spec private CommandSpec spec = CommandSpec.create();
