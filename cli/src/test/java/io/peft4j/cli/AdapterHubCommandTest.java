@@ -61,6 +61,7 @@ class AdapterHubCommandTest {
         "method: adapterplus, reduction_factor: {0: 4, default: 8}, leave_out: [1]",
         "method: unipelt, prefix_length: 3, bottleneck_size: 8, reduction_factor: 4",
         "method: hub-prompt-tuning, prompt_length: 4",
+        "method: hub-prompt-tuning, prompt_length: 3, combine: prefix_after_bos",
         "method: hub-ia3, init_weights: bert",
         "method: loreft, r: 2, suffix_positions: 1"
       })

@@ -89,16 +89,8 @@ public record ClassificationHead(
 
   private static String linear(
       Attachment at, String scope, String x, int in, int out, boolean hasBias) {
-    float[] start = new float[out * in];
-    for (int i = 0; i < start.length; i++) {
-      start[i] = (float) (DEVIATION * at.random().nextGaussian());
-    }
-    String weight =
-        at.parameter("", scope + ".weight", Tensor.ofFloats(new long[] {out, in}, start));
-    String bias =
-        hasBias
-            ? at.parameter("", scope + ".bias", Tensor.ofFloats(new long[] {out}, new float[out]))
-            : null;
+    String weight = at.parameter("", scope + ".weight", at.normal(DEVIATION, out, in));
+    String bias = hasBias ? at.parameter("", scope + ".bias", Attachment.filled(0, out)) : null;
     return at.linear(scope, x, weight, bias);
   }
 

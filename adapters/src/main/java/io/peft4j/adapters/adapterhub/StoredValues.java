@@ -4,13 +4,11 @@ import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.peft.HeadFiles;
 import io.peft4j.adapters.peft.StoredTensors;
 import io.peft4j.format.AdapterFormat.StoredAdapter;
-import io.peft4j.format.AdapterFormat.StoredHead;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /** Puts the tensors of files into an attached adapter. */
 final class StoredValues {
@@ -37,7 +35,7 @@ final class StoredValues {
             .fitting(attached.tensors(), held.keySet(), modelType);
     Map<String, Tensor> values = StoredTensors.fitted(file, held, attached, keys::of);
     HeadFiles.Head notes = HeadFiles.read(folder);
-    AttachedAdapter whole = notes == null ? attached : withHead(attached, notes.stored());
+    AttachedAdapter whole = notes == null ? attached : HeadFiles.attach(attached, notes.stored());
     GraphEditor editor = whole.graph().edit();
     values.forEach(editor::initializer);
     return new StoredAdapter(
@@ -46,18 +44,5 @@ final class StoredValues {
         notes == null ? null : notes.stored(),
         notes == null ? List.of() : notes.labels(),
         notes == null ? Map.of() : notes.provenance());
-  }
-
-  /** The adapter with a head of ours on the adapted model and on its base alike. */
-  private static AttachedAdapter withHead(AttachedAdapter adapter, @Nullable StoredHead head) {
-    return head == null
-        ? adapter
-        : new AttachedAdapter(
-            adapter.name(),
-            adapter.method(),
-            HeadFiles.attach(adapter.base(), head),
-            HeadFiles.attach(adapter.graph(), head),
-            adapter.tensors(),
-            adapter.targets());
   }
 }

@@ -5,12 +5,9 @@ import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.Nonlinearity;
 import io.peft4j.adapters.compose.ResidualSum;
 import io.peft4j.adapters.compose.TransformerLayer;
-import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
-import java.util.Arrays;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class BottleneckModule {
   private static final double EPSILON = 1e-5; // torch's default
+  private static final double GATE_DEVIATION = 0.02;
 
   private final Bottleneck method;
   private final Attachment at;
@@ -121,9 +119,9 @@ public final class BottleneckModule {
   private String output(TransformerLayer layer, String module, String x, String up) {
     String h = at.dropout(module + "." + prefix + "dropout", up, method.dropout());
     if (method.gating()) {
-      Tensor start = Start.normal(at.random().split(), 0.02, 1, hidden);
+      Tensor start = at.normal(GATE_DEVIATION, 1, hidden);
       String weight = at.parameter(module, prefix + "gate.weight", start);
-      String bias = at.parameter(module, prefix + "gate.bias", Tensor.ofFloats(new long[] {1}, 0f));
+      String bias = at.parameter(module, prefix + "gate.bias", Attachment.filled(0, 1));
       h = at.node(module, "Mul", h, at.gate(module + "." + prefix + "gate", x, weight, bias));
     }
     return layerDrop == null ? h : layerDrop.kept(layer.number(), module, h);
@@ -132,11 +130,7 @@ public final class BottleneckModule {
   /** Each row whole or not at all, as torchvision's StochasticDepth in its mode "row". */
   private String droppedByRow(String module, String x) {
     String scope = module + ".stochastic_depth";
-    String rows =
-        at.node(scope, "Shape", Map.of("start", Attribute.of(0L), "end", Attribute.of(1L)), x);
-    String singles = at.constant(scope + ".singles", Tensor.vector(1, 1));
-    String shape = at.node(scope, "Concat", Map.of("axis", Attribute.of(0L)), rows, singles);
-    String ones = at.node(scope, "Expand", at.number(scope + ".one", 1), shape);
+    String ones = at.forEachRow(scope, at.number(scope + ".one", 1), x, 1, 1);
     return at.node(scope, "Mul", x, at.dropout(scope, ones, method.stochasticDepth()));
   }
 
@@ -152,18 +146,9 @@ public final class BottleneckModule {
   }
 
   private String norm(String module, String name, String x) {
-    float[] ones = new float[hidden];
-    Arrays.fill(ones, 1);
-    long[] shape = {hidden};
-    String weight = at.parameter(module, name + "weight", Tensor.ofFloats(shape, ones));
-    String bias = at.parameter(module, name + "bias", Tensor.ofFloats(shape, new float[hidden]));
-    return at.node(
-        LinearProjection.scope(module, name),
-        "LayerNormalization",
-        Map.of("axis", Attribute.of(-1L), "epsilon", Attribute.of((float) EPSILON)),
-        x,
-        weight,
-        bias);
+    String weight = at.parameter(module, name + "weight", Attachment.filled(1, hidden));
+    String bias = at.parameter(module, name + "bias", Attachment.filled(0, hidden));
+    return at.layerNorm(LinearProjection.scope(module, name), x, weight, bias, EPSILON);
   }
 
   /**

@@ -3,10 +3,7 @@ package io.peft4j.adapters.bottleneck;
 import io.peft4j.RecipeException;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.Nonlinearity;
-import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
-import io.peft4j.graph.Tensor;
-import java.util.Map;
 
 /** Adds the coupling between the embeddings and the first layer. */
 final class CouplingLayer {
@@ -38,11 +35,11 @@ final class CouplingLayer {
     at.mark();
     String scope = "invertible_adapters." + at.adapter();
     String x = at.wide(scope, embeddings, dtype);
-    String x1 = slice(scope, x, 0, first);
-    String x2 = slice(scope, x, first, hidden);
+    String x1 = at.slice(scope, x, -1, 0, first);
+    String x2 = at.slice(scope, x, -1, first, hidden);
     String y1 = at.node(scope, "Add", x1, network("F", x2, second, first));
     String y2 = at.node(scope, "Add", x2, network("G", y1, first, second));
-    String y = at.node(scope, "Concat", Map.of("axis", Attribute.of(-1L)), y1, y2);
+    String y = at.joined(scope, -1, y1, y2);
     at.rewire(embeddings, at.narrow(scope, y, dtype));
   }
 
@@ -56,16 +53,6 @@ final class CouplingLayer {
                     && output.shape().get(2).size() == table.entries());
   }
 
-  private String slice(String scope, String x, int from, int to) {
-    return at.node(
-        scope,
-        "Slice",
-        x,
-        at.constant(scope + ".from", Tensor.vector(from)),
-        at.constant(scope + ".to", Tensor.vector(to)),
-        at.constant(scope + ".axis", Tensor.vector(-1)));
-  }
-
   private String network(String name, String x, int in, int out) {
     String prefix = "invertible_adapters." + at.adapter() + "." + name + ".";
     int width = (int) Math.floor(in / coupling.reduction());
@@ -75,11 +62,8 @@ final class CouplingLayer {
   }
 
   private String layer(String prefix, String x, int in, int out) {
-    String weight =
-        at.parameter(
-            module, prefix + "weight", Start.normal(at.random().split(), DEVIATION, out, in));
-    String bias =
-        at.parameter(module, prefix + "bias", Tensor.ofFloats(new long[] {out}, new float[out]));
+    String weight = at.parameter(module, prefix + "weight", at.normal(DEVIATION, out, in));
+    String bias = at.parameter(module, prefix + "bias", Attachment.filled(0, out));
     return at.linear(prefix.substring(0, prefix.length() - 1), x, weight, bias);
   }
 }

@@ -8,11 +8,9 @@ record LinearProjection(Start start) implements Projection {
   @Override
   public String add(
       Attachment at, String module, String prefix, boolean down, String x, int in, int out) {
-    Tensor first =
-        down ? start.down(at.random().split(), out, in) : start.up(at.random().split(), out, in);
+    Tensor first = down ? start.down(at, out, in) : start.up(at, out, in);
     String weight = at.parameter(module, prefix + "weight", first);
-    String bias =
-        at.parameter(module, prefix + "bias", Tensor.ofFloats(new long[] {out}, new float[out]));
+    String bias = at.parameter(module, prefix + "bias", Attachment.filled(0, out));
     return at.linear(scope(module, prefix), x, weight, bias);
   }
 

@@ -1,11 +1,9 @@
 package io.peft4j.adapters.bottleneck;
 
 import io.peft4j.adapters.compose.Attachment;
-import io.peft4j.graph.Attribute;
 import io.peft4j.graph.Tensor;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.SplittableRandom;
 
 /** y = x Σᵢ Aᵢ ⊗ Wᵢ + b; what layers share is added once. */
 final class PhmProjection implements Projection {
@@ -35,7 +33,7 @@ final class PhmProjection implements Projection {
     if (!phm.bias()) {
       return y;
     }
-    Tensor zeros = Tensor.ofFloats(new long[] {out}, new float[out]);
+    Tensor zeros = Attachment.filled(0, out);
     return at.node(scope, "Add", y, at.parameter(module, prefix + "b", zeros));
   }
 
@@ -45,17 +43,13 @@ final class PhmProjection implements Projection {
     int n = phm.dimension();
     int rows = in / n;
     int columns = out / n;
-    String left = reshaped(at, scope, rule, n, (long) n * n);
-    left = at.node(scope, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), left);
-    String right = reshaped(at, scope, weights, n, (long) rows * columns);
+    String left = at.reshaped(scope, rule, n, (long) n * n);
+    left = at.transposed(scope, left, 1, 0);
+    String right = at.reshaped(scope, weights, n, (long) rows * columns);
     String sum = at.node(scope, "MatMul", left, right);
-    sum = reshaped(at, scope, sum, n, n, rows, columns);
-    sum = at.node(scope, "Transpose", Map.of("perm", Attribute.ofInts(0, 2, 1, 3)), sum);
-    return reshaped(at, scope, sum, in, out);
-  }
-
-  private static String reshaped(Attachment at, String scope, String x, long... shape) {
-    return at.node(scope, "Reshape", x, at.constant(scope + ".shape", Tensor.vector(shape)));
+    sum = at.reshaped(scope, sum, n, n, rows, columns);
+    sum = at.transposed(scope, sum, 0, 2, 1, 3);
+    return at.reshaped(scope, sum, in, out);
   }
 
   private String rule(Attachment at, String module, String prefix) {
@@ -88,7 +82,7 @@ final class PhmProjection implements Projection {
   }
 
   private interface Drawing {
-    Tensor draw(SplittableRandom random, boolean isShared, long... shape);
+    Tensor draw(Attachment at, boolean isShared, long... shape);
   }
 
   /** A tensor of its own, or the one that all layers share. */
@@ -99,25 +93,25 @@ final class PhmProjection implements Projection {
     if (known != null) {
       return known;
     }
-    Tensor first = start.draw(at.random().split(), owner.equals(root), shape);
+    Tensor first = start.draw(at, owner.equals(root), shape);
     String added = trains ? at.parameter(owner, name, first) : at.stored(owner, name, first);
     shared.put(key, added);
     return added;
   }
 
-  private Tensor rule(SplittableRandom random, boolean isShared, long... shape) {
+  private Tensor rule(Attachment at, boolean isShared, long... shape) {
     if (phm.ruleStart().equals("uniform")) {
-      return Start.uniform(random, isShared ? 1 : OWN_RULE_DEVIATION, shape);
+      return at.uniform(isShared ? 1 : OWN_RULE_DEVIATION, shape);
     }
-    return Start.normal(random, isShared ? phm.ruleRange() : OWN_RULE_DEVIATION, shape);
+    return at.normal(isShared ? phm.ruleRange() : OWN_RULE_DEVIATION, shape);
   }
 
-  private Tensor weight(SplittableRandom random, boolean isShared, long... shape) {
+  private Tensor weight(Attachment at, boolean isShared, long... shape) {
     double fans = shape[1] + shape[2];
     return switch (phm.weightStart()) {
-      case "glorot-uniform" -> Start.uniform(random, Math.sqrt(6 / fans), shape);
-      case "normal" -> Start.normal(random, phm.ruleRange(), shape);
-      default -> Start.normal(random, Math.sqrt(2 / fans), shape);
+      case "glorot-uniform" -> at.uniform(Math.sqrt(6 / fans), shape);
+      case "normal" -> at.normal(phm.ruleRange(), shape);
+      default -> at.normal(Math.sqrt(2 / fans), shape);
     };
   }
 }

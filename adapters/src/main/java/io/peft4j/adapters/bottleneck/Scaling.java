@@ -3,7 +3,6 @@ package io.peft4j.adapters.bottleneck;
 import io.peft4j.RecipeException;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.graph.Tensor;
-import java.util.Arrays;
 
 /** The factor on a bottleneck's output. */
 public sealed interface Scaling {
@@ -28,10 +27,8 @@ public sealed interface Scaling {
     if (this instanceof Fixed fixed) {
       return fixed.factor() == 1 ? x : at.node(scope, "Mul", x, at.number(scope, fixed.factor()));
     }
-    float[] ones = new float[this instanceof Learned ? 1 : hidden];
-    Arrays.fill(ones, 1);
-    String factor =
-        at.parameter(module, prefix + "scaling", Tensor.ofFloats(new long[] {ones.length}, ones));
+    Tensor ones = Attachment.filled(1, this instanceof Learned ? 1 : hidden);
+    String factor = at.parameter(module, prefix + "scaling", ones);
     return at.node(scope, "Mul", x, factor);
   }
 }

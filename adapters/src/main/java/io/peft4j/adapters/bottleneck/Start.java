@@ -1,7 +1,7 @@
 package io.peft4j.adapters.bottleneck;
 
+import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.graph.Tensor;
-import java.util.SplittableRandom;
 
 /** How the weights of a bottleneck start; biases start at zero. */
 public enum Start {
@@ -16,46 +16,16 @@ public enum Start {
   private static final double HOULSBY_DEVIATION = 0.01;
 
   /** The start of a weight [out, in] that leads down. */
-  Tensor down(SplittableRandom random, int out, int in) {
+  Tensor down(Attachment at, long out, long in) {
     return switch (this) {
-      case BERT -> normal(random, BERT_DEVIATION, out, in);
-      case MAM_ADAPTER -> uniform(random, 1 / Math.sqrt(in), out, in);
-      case HOULSBY -> truncated(random, out, in);
+      case BERT -> at.normal(BERT_DEVIATION, out, in);
+      case MAM_ADAPTER -> at.uniform(1 / Math.sqrt((double) in), out, in);
+      case HOULSBY -> at.truncatedNormal(HOULSBY_DEVIATION, out, in);
     };
   }
 
   /** The start of a weight [out, in] that leads up again. */
-  Tensor up(SplittableRandom random, int out, int in) {
-    return this == MAM_ADAPTER
-        ? Tensor.ofFloats(new long[] {out, in}, new float[out * in])
-        : down(random, out, in);
-  }
-
-  static Tensor normal(SplittableRandom random, double deviation, long... shape) {
-    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) (deviation * random.nextGaussian());
-    }
-    return Tensor.ofFloats(shape, values);
-  }
-
-  static Tensor uniform(SplittableRandom random, double bound, long... shape) {
-    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextDouble(-bound, bound);
-    }
-    return Tensor.ofFloats(shape, values);
-  }
-
-  private static Tensor truncated(SplittableRandom random, int out, int in) {
-    float[] values = new float[out * in];
-    for (int i = 0; i < values.length; i++) {
-      double drawn = random.nextGaussian();
-      while (Math.abs(drawn) > 2) {
-        drawn = random.nextGaussian();
-      }
-      values[i] = (float) (HOULSBY_DEVIATION * drawn);
-    }
-    return Tensor.ofFloats(new long[] {out, in}, values);
+  Tensor up(Attachment at, long out, long in) {
+    return this == MAM_ADAPTER ? Attachment.filled(0, out, in) : down(at, out, in);
   }
 }

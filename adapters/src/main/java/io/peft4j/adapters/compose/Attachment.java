@@ -3,8 +3,6 @@ package io.peft4j.adapters.compose;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
-import io.peft4j.graph.Attribute;
-import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.GraphView;
@@ -20,8 +18,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.SplittableRandom;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,34 +27,20 @@ import org.jspecify.annotations.Nullable;
  * grows. Methods add from the last layer to the first, so that the values they look up by name in
  * the model are still the ones that are meant.
  */
-public final class Attachment {
+public final class Attachment extends AddedNodes {
   private final Graph base;
   private final GraphView view;
   private final Sites sites;
-  private final GraphEditor editor;
-  private String adapter;
-  private final SplittableRandom random;
   private final List<AdapterTensor> tensors = new ArrayList<>();
   private final Set<String> targets = new LinkedHashSet<>();
-  private final Set<String> nodeNames = new HashSet<>();
-  private final Set<String> fresh = new HashSet<>();
   private @Nullable List<TransformerLayer> layers;
   private @Nullable GraphView folded;
 
   private Attachment(Graph base, Graph separated, String adapter, long seed) {
+    super(separated, adapter, seed);
     this.base = base;
     view = new GraphView(separated);
     sites = Sites.of(separated);
-    // What was known of shapes need not hold for a longer sequence.
-    editor = separated.edit().forgetValues().tagging(adapter);
-    separated.nodes().forEach(node -> nodeNames.add(node.name()));
-    this.adapter = adapter;
-    random = new SplittableRandom(seed);
-  }
-
-  /** Adds under another name: adapters that are composed keep theirs. */
-  public void named(String name) {
-    adapter = name;
   }
 
   /** Starts to attach an adapter of a name to a model. */
@@ -70,11 +54,16 @@ public final class Attachment {
    */
   private static Graph withSeparateOutputs(Graph base, String adapter) {
     GraphEditor editor = base.edit().tagging(adapter);
+    Set<String> made =
+        base.nodes().stream().flatMap(node -> node.outputs().stream()).collect(Collectors.toSet());
     for (Value output : base.outputs()) {
+      if (!made.contains(output.name())) {
+        continue;
+      }
       String inner = editor.freshName(output.name() + "_inner");
       for (Node node : editor.nodes()) {
-        List<String> made = node.outputs().stream().map(v -> rename(v, output, inner)).toList();
-        Node renamed = node.renamingUses(v -> rename(v, output, inner)).withOutputs(made);
+        List<String> outputs = node.outputs().stream().map(v -> rename(v, output, inner)).toList();
+        Node renamed = node.renamingUses(v -> rename(v, output, inner)).withOutputs(outputs);
         if (!renamed.equals(node)) {
           editor.replace(node, renamed);
         }
@@ -97,12 +86,7 @@ public final class Attachment {
   /** The adapter, attached. */
   public AttachedAdapter end(AdapterMethod method, String name) {
     return new AttachedAdapter(
-        name, method, base, editor.pruneNodes().build(), tensors, List.copyOf(targets));
-  }
-
-  /** The name of the adapter that is being added. */
-  public String adapter() {
-    return adapter;
+        name, method, base, editor().pruneNodes().build(), tensors, List.copyOf(targets));
   }
 
   public Sites sites() {
@@ -120,15 +104,6 @@ public final class Attachment {
       folded = new GraphView(ConstantFolder.apply(view.graph()));
     }
     return folded;
-  }
-
-  public GraphEditor editor() {
-    return editor;
-  }
-
-  /** Decides start values. */
-  public SplittableRandom random() {
-    return random;
   }
 
   /** The model's layers in order. */
@@ -178,13 +153,13 @@ public final class Attachment {
    */
   public String parameter(String module, String parameter, Tensor start) {
     String name = stored(module, parameter, start);
-    editor.train(name);
+    editor().train(name);
     return name;
   }
 
   /** Adds a tensor that stands in files but does not train. */
   public String stored(String module, String parameter, Tensor value) {
-    String name = editor.constant(module.isEmpty() ? parameter : module + "." + parameter, value);
+    String name = editor().constant(module.isEmpty() ? parameter : module + "." + parameter, value);
     tensors.add(new AdapterTensor(name, module, parameter));
     return name;
   }
@@ -203,7 +178,7 @@ public final class Attachment {
   public void freeze(Predicate<AdapterTensor> which) {
     Set<String> frozen = new HashSet<>();
     tensors.stream().filter(which).forEach(tensor -> frozen.add(tensor.initializer()));
-    editor.freeze(frozen);
+    editor().freeze(frozen);
   }
 
   /** The probability with which a layer's attention drops its weights in training. */
@@ -223,91 +198,11 @@ public final class Attachment {
     }
   }
 
-  /** A constant that stands in no file. */
-  public String constant(String scope, Tensor value) {
-    return editor.constant(Graph.CONSTANT + scope + "." + adapter, value);
-  }
-
-  /** One float32 number as a constant. */
-  public String number(String scope, double value) {
-    return constant(scope, Tensor.scalar((float) value));
-  }
-
   /** The node that makes a value of the graph as it is now. */
   public Node producer(String value) {
-    return editor.nodes().stream()
+    return editor().nodes().stream()
         .filter(node -> node.outputs().contains(value))
         .findFirst()
         .orElseThrow(() -> new IllegalStateException("nothing makes " + value));
-  }
-
-  /** Adds a node; gives its output. */
-  public String node(String scope, String op, String... inputs) {
-    return node(scope, op, Map.of(), inputs);
-  }
-
-  /** Adds a node; gives its output. */
-  public String node(String scope, String op, Map<String, Attribute> attributes, String... inputs) {
-    String path = "/" + scope.replaceAll("\\.(?!\\d+(\\.|$))", "/") + "/" + op;
-    String name = path;
-    for (int i = 1; !nodeNames.add(name); i++) {
-      name = path + "_" + i;
-    }
-    String output = editor.node(name, op, List.of(inputs), attributes);
-    fresh.add(output);
-    return output;
-  }
-
-  /** x Wᵀ + b for W [out, in]; x [..., in] to [..., out]; b may be null. */
-  public String linear(String scope, String x, String weight, @Nullable String bias) {
-    String turned = node(scope, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), weight);
-    String product = node(scope, "MatMul", x, turned);
-    return bias == null ? product : node(scope, "Add", product, bias);
-  }
-
-  /** Dropout in training; no node where the ratio is 0. */
-  public String dropout(String scope, String x, double ratio) {
-    return ratio == 0 ? x : node(scope, "Dropout", x, number(scope + ".ratio", ratio));
-  }
-
-  /**
-   * mean over the sequence of sigmoid(x Wᵀ + b), the gate of UniPELT (Mao et al. 2022, arXiv
-   * 2110.07577): x [batch, sequence, in] to [batch, 1, gates].
-   */
-  public String gate(String scope, String x, String weight, String bias) {
-    String open = node(scope, "Sigmoid", linear(scope, x, weight, bias));
-    String axis = constant(scope + ".axis", Tensor.vector(1));
-    return node(scope, "ReduceMean", Map.of("keepdims", Attribute.of(1L)), open, axis);
-  }
-
-  /** A value of the model as float32. */
-  public String wide(String scope, String value, DType dtype) {
-    return cast(scope, value, dtype, DType.FLOAT32);
-  }
-
-  /** A float32 value in the type that the model computes in. */
-  public String narrow(String scope, String value, DType dtype) {
-    return cast(scope, value, DType.FLOAT32, dtype);
-  }
-
-  private String cast(String scope, String value, DType from, DType to) {
-    return from == to
-        ? value
-        : node(scope, "Cast", Map.of("to", Attribute.of((long) to.onnxCode())), value);
-  }
-
-  /** From now on added nodes are left alone by {@link #rewire}. */
-  public void mark() {
-    fresh.clear();
-  }
-
-  /** Lets all uses of a value take another, but not the nodes added since {@link #mark}. */
-  public void rewire(String from, String to) {
-    editor.replaceUses(from, to, node -> node.outputs().stream().anyMatch(fresh::contains));
-  }
-
-  /** Lets one node of the model take another value. */
-  public void rewire(Node user, String from, String to) {
-    editor.replaceUses(from, to, node -> !node.outputs().equals(user.outputs()));
   }
 }

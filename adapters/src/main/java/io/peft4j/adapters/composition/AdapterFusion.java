@@ -2,12 +2,15 @@ package io.peft4j.adapters.composition;
 
 import com.google.common.collect.Lists;
 import io.peft4j.RecipeException;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.bottleneck.Bottleneck;
 import io.peft4j.adapters.bottleneck.BottleneckModule;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.compose.ResidualSum;
 import io.peft4j.adapters.compose.TransformerLayer;
+import io.peft4j.graph.GraphEditor;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -39,6 +42,38 @@ public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMe
                 .formatted(member.name(), members.get(0).name()));
       }
     }
+  }
+
+  /**
+   * Fuses adapters that were trained apart; the attention starts anew.
+   *
+   * @param adapters bottleneck adapters on the same model, each with a name of its own
+   * @param trainMembers whether they train further
+   * @throws RecipeException if they cannot be fused
+   */
+  public static AttachedAdapter fuse(
+      List<AttachedAdapter> adapters, Mixing mixing, boolean trainMembers, long seed) {
+    List<Member> members = new ArrayList<>();
+    for (AttachedAdapter adapter : adapters) {
+      if (!(adapter.method() instanceof Bottleneck bottleneck)) {
+        throw new RecipeException(
+            "adapter '%s' is no bottleneck adapter; only those are fused"
+                .formatted(adapter.name()));
+      }
+      members.add(new Member(adapter.name(), bottleneck));
+    }
+    AdapterFusion fusion = new AdapterFusion(members, mixing, trainMembers);
+    AttachedAdapter fused = fusion.attach(adapters.get(0).base(), fusion.names(), seed);
+    GraphEditor editor = fused.graph().edit();
+    for (AttachedAdapter adapter : adapters) {
+      for (AdapterTensor tensor : adapter.tensors()) {
+        if (fused.graph().initializers().containsKey(tensor.initializer())) {
+          editor.initializer(
+              tensor.initializer(), adapter.graph().initializer(tensor.initializer()));
+        }
+      }
+    }
+    return fused.withGraph(editor.build());
   }
 
   @Override

@@ -40,15 +40,12 @@ final class MixingLayer {
     String q = mixing.query() ? new Layer("query", true).add(query) : query;
     Layer key = mixing.key() ? new Layer("key", true) : null;
     List<String> scores = new ArrayList<>();
-    String lastAxis = at.constant(scope + ".axis", Tensor.vector(-1));
     for (String output : outputs) {
       String k = key == null ? output : key.add(output);
       String product = at.node(scope, "Mul", q, k);
-      scores.add(
-          at.node(scope, "ReduceSum", Map.of("keepdims", Attribute.of(1L)), product, lastAxis));
+      scores.add(at.sum(scope, product, -1));
     }
-    String joined =
-        at.node(scope, "Concat", Map.of("axis", Attribute.of(-1L)), scores.toArray(String[]::new));
+    String joined = at.joined(scope, -1, scores.toArray(String[]::new));
     double dropout = mixing.dropout() < 0 ? at.attentionDropout(layer) : mixing.dropout();
     String shares =
         at.node(
@@ -71,14 +68,7 @@ final class MixingLayer {
       if (value != null && mixing.valueBeforeSoftmax()) {
         v = value.add(v);
       }
-      String share =
-          at.node(
-              scope,
-              "Slice",
-              shares,
-              at.constant(scope + ".from", Tensor.vector(i)),
-              at.constant(scope + ".to", Tensor.vector(i + 1)),
-              at.constant(scope + ".axis", Tensor.vector(-1)));
+      String share = at.slice(scope, shares, -1, i, i + 1L);
       String part = at.node(scope, "Mul", v, share);
       sum = sum == null ? part : at.node(scope, "Add", sum, part);
     }
@@ -97,21 +87,20 @@ final class MixingLayer {
     Layer(String name, boolean hasBias) {
       scope = module + "." + prefix + name;
       weight = at.parameter(module, prefix + name + ".weight", start(name));
-      Tensor zeros = Tensor.ofFloats(new long[] {hidden}, new float[hidden]);
-      bias = hasBias ? at.parameter(module, prefix + name + ".bias", zeros) : "";
+      bias =
+          hasBias
+              ? at.parameter(module, prefix + name + ".bias", Attachment.filled(0, hidden))
+              : "";
     }
 
     private Tensor start(String name) {
+      if (!name.equals("value") || !mixing.identityValue()) {
+        return at.normal(DEVIATION, hidden, hidden);
+      }
       float[] values = new float[hidden * hidden];
-      if (name.equals("value") && mixing.identityValue()) {
-        Arrays.fill(values, OFF_DIAGONAL);
-        for (int i = 0; i < hidden; i++) {
-          values[i * hidden + i] = 1;
-        }
-      } else {
-        for (int i = 0; i < values.length; i++) {
-          values[i] = (float) (DEVIATION * at.random().nextGaussian());
-        }
+      Arrays.fill(values, OFF_DIAGONAL);
+      for (int i = 0; i < hidden; i++) {
+        values[i * hidden + i] = 1;
       }
       return Tensor.ofFloats(new long[] {hidden, hidden}, values);
     }

@@ -1,11 +1,8 @@
 package io.peft4j.adapters.hublora;
 
 import io.peft4j.adapters.compose.Attachment;
-import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.LinearSite;
-import java.util.Arrays;
-import java.util.SplittableRandom;
 import org.jspecify.annotations.Nullable;
 
 /** Adds the change to one linear layer after the other. */
@@ -56,10 +53,11 @@ final class LoraChange {
           : at.node(scope, "Mul", delta, at.number(scope + ".scaling", method.scale()));
     }
     int in = Math.toIntExact(site.inFeatures());
-    String weight = at.parameter(site.path(), name("gate.weight"), normal(BERT_DEVIATION, 1, in));
+    String weight =
+        at.parameter(site.path(), name("gate.weight"), at.normal(BERT_DEVIATION, 1, in));
     String bias =
         at.parameter(
-            site.path(), name("gate.bias"), uniform(1 / Math.sqrt(in), 1)); // as torch starts it
+            site.path(), name("gate.bias"), at.uniform(1 / Math.sqrt(in), 1)); // as torch starts it
     return at.node(scope, "Mul", delta, at.gate(scope + ".gate", x, weight, bias));
   }
 
@@ -77,12 +75,12 @@ final class LoraChange {
     if (sharedA == null || sharedB == null) {
       long in = site.inFeatures();
       sharedA =
-          at.stored(module, shared + "lora_A", uniform(Math.sqrt(3.0 / in), method.rank(), in));
+          at.stored(module, shared + "lora_A", at.uniform(Math.sqrt(3.0 / in), method.rank(), in));
       sharedB =
           at.stored(
               module,
               shared + "lora_B",
-              uniform(Math.sqrt(3.0 / method.rank()), out, method.rank()));
+              at.uniform(Math.sqrt(3.0 / method.rank()), out, method.rank()));
     }
     String d =
         at.parameter(site.path(), name("vera_D"), diagonal(method.diagonalD(), method.rank()));
@@ -97,24 +95,22 @@ final class LoraChange {
   /** l [out, 1] as a row. */
   private String scale(LinearSite site) {
     String stored = at.parameter(site.path(), name("lora_B"), startB(site.outFeatures()));
-    String scope = site.path() + "." + name("scale");
-    String shape = at.constant(scope + ".shape", Tensor.vector(site.outFeatures()));
-    return at.node(scope, "Reshape", stored, shape);
+    return at.reshaped(site.path() + "." + name("scale"), stored, site.outFeatures());
   }
 
   private Tensor startA(long in) {
     return switch (method.start()) {
-      case "bert" -> normal(BERT_DEVIATION, method.rank(), in);
-      case "ia3" -> filled(1, method.rank(), in);
-      default -> uniform(1 / Math.sqrt((double) in), method.rank(), in);
+      case "bert" -> at.normal(BERT_DEVIATION, method.rank(), in);
+      case "ia3" -> Attachment.filled(1, method.rank(), in);
+      default -> at.uniform(1 / Math.sqrt((double) in), method.rank(), in);
     };
   }
 
   private Tensor startB(long out) {
     return switch (method.start()) {
-      case "bert" -> normal(BERT_DEVIATION, out, method.rank());
-      case "ia3" -> filled(1, out, method.rank());
-      default -> Tensor.zeros(DType.FLOAT32, out, method.rank());
+      case "bert" -> at.normal(BERT_DEVIATION, out, method.rank());
+      case "ia3" -> Attachment.filled(1, out, method.rank());
+      default -> Attachment.filled(0, out, method.rank());
     };
   }
 
@@ -124,29 +120,5 @@ final class LoraChange {
       values[i * size + i] = (float) value;
     }
     return Tensor.ofFloats(new long[] {size, size}, values);
-  }
-
-  private static Tensor filled(float value, long... shape) {
-    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
-    Arrays.fill(values, value);
-    return Tensor.ofFloats(shape, values);
-  }
-
-  private Tensor normal(double deviation, long... shape) {
-    SplittableRandom random = at.random().split();
-    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) (deviation * random.nextGaussian());
-    }
-    return Tensor.ofFloats(shape, values);
-  }
-
-  private Tensor uniform(double bound, long... shape) {
-    SplittableRandom random = at.random().split();
-    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextDouble(-bound, bound);
-    }
-    return Tensor.ofFloats(shape, values);
   }
 }

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.peft4j.CheckpointFormatException;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.format.AdapterFormat.StoredAdapter;
 import io.peft4j.format.AdapterFormat.StoredHead;
 import io.peft4j.graph.Graph;
@@ -84,8 +85,21 @@ public final class HeadFiles {
     }
   }
 
+  /** The adapter with a head, on the adapted model and on its base alike. */
+  public static AttachedAdapter attach(AttachedAdapter adapter, @Nullable StoredHead head) {
+    return head == null
+        ? adapter
+        : new AttachedAdapter(
+            adapter.name(),
+            adapter.method(),
+            attach(adapter.base(), head),
+            attach(adapter.graph(), head),
+            adapter.tensors(),
+            adapter.targets());
+  }
+
   /** The graph with a stored head on it. */
-  public static Graph attach(Graph base, StoredHead head) {
+  private static Graph attach(Graph base, StoredHead head) {
     GraphEditor editor = head.head().attach(base, 0).edit();
     Tensor start = editor.initializer(PooledHead.WEIGHT);
     if (start != null && start.dim(1) != head.weight().dim(1)) {

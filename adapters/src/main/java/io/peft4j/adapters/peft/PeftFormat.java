@@ -83,10 +83,11 @@ public final class PeftFormat implements AdapterFormat {
     AdapterMethod method = interchange(config).read(config, modelType);
     HeadFiles.Head head = HeadFiles.read(folder);
     StoredHead storedHead = head == null ? null : head.stored();
-    Graph withHead = storedHead == null ? base : HeadFiles.attach(base, storedHead);
     Path weights = weights(folder);
     AttachedAdapter attached =
-        BaseCopies.noted(weights, method.attach(withHead, PretrainedModel.DEFAULT_ADAPTER, 0));
+        HeadFiles.attach(
+            BaseCopies.noted(weights, method.attach(base, PretrainedModel.DEFAULT_ADAPTER, 0)),
+            storedHead);
     Map<String, Tensor> values = StoredTensors.read(weights, attached, PeftFormat::key);
     var editor = attached.graph().edit();
     values.forEach(editor::initializer);

@@ -3,11 +3,8 @@ package io.peft4j.adapters.prompt;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.Nonlinearity;
 import io.peft4j.adapters.compose.TransformerLayer;
-import io.peft4j.graph.Attribute;
 import io.peft4j.graph.Tensor;
 import java.util.List;
-import java.util.Map;
-import java.util.SplittableRandom;
 
 /** Adds the prefixes of all layers, which one pool makes. */
 final class HubPrefixes {
@@ -60,23 +57,21 @@ final class HubPrefixes {
     String scope = at.names().model() + ".prefix_tuning." + at.adapter();
     String flat;
     if (method.flat()) {
-      flat = parameter("control_trans", normal(1, method.length() * all));
+      flat = parameter("control_trans", at.normal(1, (long) method.length() * all));
     } else {
-      String words = parameter("wte.weight", normal(1, method.length(), hidden));
+      String words = parameter("wte.weight", at.normal(1, method.length(), hidden));
       String h = layer("control_trans.0.", scope, words, hidden, method.bottleneck());
       h = Nonlinearity.add(at, scope, h, method.nonLinearity());
       flat = layer("control_trans.2.", scope, h, method.bottleneck(), all);
     }
     long[] split = {method.length(), 2L * layers, heads.heads(), heads.width()};
-    String shape = at.constant(scope + ".shape", Tensor.vector(split));
-    String divided = at.node(scope, "Reshape", flat, shape);
-    return at.node(scope, "Transpose", Map.of("perm", Attribute.ofInts(1, 2, 0, 3)), divided);
+    return at.transposed(scope, at.reshaped(scope, flat, split), 1, 2, 0, 3);
   }
 
   private String layer(String name, String scope, String x, int in, int out) {
     double bound = 1 / Math.sqrt(in);
-    String weight = parameter(name + "weight", uniform(bound, out, in));
-    String bias = parameter(name + "bias", uniform(bound, out));
+    String weight = parameter(name + "weight", at.uniform(bound, out, in));
+    String bias = parameter(name + "bias", at.uniform(bound, out));
     return at.linear(scope, x, weight, bias);
   }
 
@@ -89,51 +84,22 @@ final class HubPrefixes {
     return key;
   }
 
-  private Tensor normal(double deviation, int... shape) {
-    SplittableRandom random = at.random().split();
-    return drawn(shape, () -> deviation * random.nextGaussian());
-  }
-
-  private Tensor uniform(double bound, int... shape) {
-    SplittableRandom random = at.random().split();
-    return drawn(shape, () -> random.nextDouble(-bound, bound));
-  }
-
-  private static Tensor drawn(int[] shape, java.util.function.DoubleSupplier number) {
-    long[] sizes = java.util.Arrays.stream(shape).asLongStream().toArray();
-    float[] values = new float[Math.toIntExact(Tensor.elements(sizes))];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) number.getAsDouble();
-    }
-    return Tensor.ofFloats(sizes, values);
-  }
-
   /** [1, heads, length, width] of all; where numbers are dropped, one for each row of the batch. */
   private String one(String scope, String states, int number) {
-    String part =
-        at.node(
-            scope,
-            "Slice",
-            states,
-            at.constant(scope + ".from", Tensor.vector(number)),
-            at.constant(scope + ".to", Tensor.vector(number + 1)),
-            at.constant(scope + ".axis", Tensor.vector(0)));
+    String part = at.slice(scope, states, 0, number, number + 1L);
     if (method.dropout() == 0) {
       return part;
     }
-    Map<String, Attribute> first = Map.of("start", Attribute.of(0L), "end", Attribute.of(1L));
-    String rows = at.node(scope, "Shape", first, at.embeddings());
-    String ones = at.constant(scope + ".ones", Tensor.vector(1, 1, 1));
-    String shape = at.node(scope, "Concat", Map.of("axis", Attribute.of(0L)), rows, ones);
-    return at.dropout(scope, at.node(scope, "Expand", part, shape), method.dropout());
+    return at.dropout(
+        scope, at.forEachRow(scope, part, at.embeddings(), 1, 1, 1), method.dropout());
   }
 
   /** [batch, 1, gates] of what the attention reads. */
   private String gate(TransformerLayer layer, String module, int gates) {
     String prefix = "prefix_gates." + at.adapter() + ".";
     int hidden = at.hiddenSize();
-    String weight = at.parameter(module, prefix + "weight", normal(DEVIATION, gates, hidden));
-    String bias = at.parameter(module, prefix + "bias", uniform(1 / Math.sqrt(hidden), gates));
+    String weight = at.parameter(module, prefix + "weight", at.normal(DEVIATION, gates, hidden));
+    String bias = at.parameter(module, prefix + "bias", at.uniform(1 / Math.sqrt(hidden), gates));
     var query = layer.attention().query();
     String x = at.wide(module, at.input(query), query.dtype());
     return at.gate(module + ".gate", x, weight, bias);
@@ -141,14 +107,7 @@ final class HubPrefixes {
 
   /** One gate as [batch, 1, 1, 1]. */
   private String single(String scope, String gates, int number) {
-    String gate =
-        at.node(
-            scope,
-            "Slice",
-            gates,
-            at.constant(scope + ".from", Tensor.vector(number)),
-            at.constant(scope + ".to", Tensor.vector(number + 1)),
-            at.constant(scope + ".axis", Tensor.vector(2)));
+    String gate = at.slice(scope, gates, 2, number, number + 1L);
     return at.node(scope, "Unsqueeze", gate, at.constant(scope + ".axis", Tensor.vector(3)));
   }
 }

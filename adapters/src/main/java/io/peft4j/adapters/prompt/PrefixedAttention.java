@@ -2,7 +2,6 @@ package io.peft4j.adapters.prompt;
 
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapters.compose.Attachment;
-import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
@@ -96,45 +95,20 @@ public final class PrefixedAttention {
 
   /** [.., .., rows, sequence] to [.., .., 1, sequence]. */
   private String firstRow(String scope, String mask) {
-    return at.node(
-        scope + ".mask",
-        "Slice",
-        mask,
-        at.constant(scope + ".from", Tensor.vector(0)),
-        at.constant(scope + ".to", Tensor.vector(1)),
-        at.constant(scope + ".axis", Tensor.vector(-2)));
+    return at.slice(scope + ".mask", mask, -2, 0, 1);
   }
 
   private void front(String scope, AttentionCore.Passage passage, String prefix) {
-    int[] order = new int[4];
-    boolean same = true;
+    long[] order = new long[4];
     for (int i = 0; i < 4; i++) {
       order[passage.order().get(i)] = i;
-      same &= passage.order().get(i) == i;
     }
-    String turned =
-        same
-            ? prefix
-            : at.node(
-                scope,
-                "Transpose",
-                Map.of("perm", Attribute.ofInts(order[0], order[1], order[2], order[3])),
-                prefix);
+    boolean same = passage.order().equals(List.of(0, 1, 2, 3));
+    String turned = same ? prefix : at.transposed(scope, prefix, order);
     Node user = at.producer(passage.user().output());
     String present = user.requiredInput(user.is("MatMul") ? 1 : 0);
-    String rows =
-        at.node(
-            scope, "Shape", Map.of("start", Attribute.of(0L), "end", Attribute.of(1L)), present);
-    String ones = at.constant(scope + ".ones", Tensor.vector(1, 1, 1));
-    String shape = at.node(scope, "Concat", Map.of("axis", Attribute.of(0L)), rows, ones);
-    String spread = at.node(scope, "Expand", turned, shape);
-    String joined =
-        at.node(
-            scope,
-            "Concat",
-            Map.of("axis", Attribute.of((long) passage.sequenceAxis())),
-            spread,
-            present);
+    String spread = at.forEachRow(scope, turned, present, 1, 1, 1);
+    String joined = at.joined(scope, passage.sequenceAxis(), spread, present);
     at.rewire(user, present, joined);
   }
 
@@ -152,23 +126,10 @@ public final class PrefixedAttention {
   private String widened(String scope, Tensor seenInFront, String value) {
     String name = scope + ".mask";
     String shape = at.node(name, "Shape", value);
-    String front =
-        at.node(
-            name,
-            "Slice",
-            shape,
-            at.constant(name + ".from", Tensor.vector(0)),
-            at.constant(name + ".to", Tensor.vector(-1)),
-            at.constant(name + ".axis", Tensor.vector(0)));
-    String size =
-        at.node(
-            name,
-            "Concat",
-            Map.of("axis", Attribute.of(0L)),
-            front,
-            at.constant(name + ".length", Tensor.vector(length)));
+    String front = at.slice(name, shape, 0, 0, -1);
+    String size = at.joined(name, 0, front, at.constant(name + ".length", Tensor.vector(length)));
     String seen = at.node(name, "Expand", at.constant(name + ".seen", seenInFront), size);
-    return at.node(name, "Concat", Map.of("axis", Attribute.of(-1L)), seen, value);
+    return at.joined(name, -1, seen, value);
   }
 
   /**

@@ -37,8 +37,7 @@ final class ReftLayers {
 
   /** How many tokens each row has, [batch, 1, 1]. */
   private String tokens() {
-    String axis = at.constant(SCOPE + ".axis", Tensor.vector(1));
-    return wide(at.node(SCOPE, "ReduceSum", Map.of("keepdims", Attribute.of(1L)), MASK, axis));
+    return wide(at.sum(SCOPE, MASK, 1));
   }
 
   private String wide(String perRow) {
@@ -94,16 +93,11 @@ final class ReftLayers {
         at.constant(scope + ".offsets", Tensor.ofLongs(new long[] {1, offsets.length, 1}, offsets));
     if (starts.isEmpty()) {
       return fromEnd
-          ? at.node(scope, "Add", relative, size(scope, states, 1))
+          ? at.node(scope, "Add", relative, at.size(scope, states, 1))
           : at.node(scope, "Add", relative, at.constant(scope + ".zero", Tensor.vector(0)));
     }
     String shifted = at.node(scope, "Add", relative, starts);
     return fromEnd ? at.node(scope, "Add", shifted, lengths) : shifted;
-  }
-
-  private String size(String scope, String states, long axis) {
-    return at.node(
-        scope, "Shape", Map.of("start", Attribute.of(axis), "end", Attribute.of(axis + 1)), states);
   }
 
   /** 1 where a chosen position is, [batch, n, sequence]. */
@@ -112,7 +106,7 @@ final class ReftLayers {
         at.node(
             scope,
             "Squeeze",
-            size(scope, states, 1),
+            at.size(scope, states, 1),
             at.constant(scope + ".axis", Tensor.vector(0)));
     String all =
         at.node(
@@ -122,8 +116,7 @@ final class ReftLayers {
             length,
             at.constant(scope + ".one", Tensor.scalar(1L)));
     String equal = at.node(scope, "Equal", positions, all);
-    return at.node(
-        scope, "Cast", Map.of("to", Attribute.of((long) DType.FLOAT32.onnxCode())), equal);
+    return at.cast(scope, equal, DType.FLOAT32);
   }
 
   private String picked(String scope, String chosen, String states) {
@@ -132,10 +125,9 @@ final class ReftLayers {
 
   /** The states with new ones at the chosen positions. */
   private String replaced(String scope, String states, String chosen, String changed) {
-    String spread = at.node(scope, "Transpose", Map.of("perm", Attribute.ofInts(0, 2, 1)), chosen);
+    String spread = at.transposed(scope, chosen, 0, 2, 1);
     String placed = at.node(scope, "MatMul", spread, changed);
-    String axis = at.constant(scope + ".axis", Tensor.vector(2));
-    String any = at.node(scope, "ReduceSum", Map.of("keepdims", Attribute.of(1L)), spread, axis);
+    String any = at.sum(scope, spread, 2);
     String here = at.node(scope, "Greater", any, at.number(scope + ".half", 0.5));
     return at.node(scope, "Where", here, placed, states);
   }

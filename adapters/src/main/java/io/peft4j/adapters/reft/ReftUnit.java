@@ -2,13 +2,10 @@ package io.peft4j.adapters.reft;
 
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.Nonlinearity;
-import io.peft4j.graph.Attribute;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import io.peft4j.math.Matrix;
 import io.peft4j.math.Qr;
-import java.util.Map;
-import java.util.SplittableRandom;
 
 /** The change of states at a group of positions. */
 final class ReftUnit {
@@ -27,21 +24,13 @@ final class ReftUnit {
     hidden = at.hiddenSize();
     int rank = method.rank();
     double bound = 1 / Math.sqrt(hidden);
-    weight = at.parameter(module, prefix + "learned_source.weight", uniform(bound, rank, hidden));
-    bias = at.parameter(module, prefix + "learned_source.bias", uniform(bound, rank));
+    weight =
+        at.parameter(module, prefix + "learned_source.weight", at.uniform(bound, rank, hidden));
+    bias = at.parameter(module, prefix + "learned_source.bias", at.uniform(bound, rank));
     projection =
         method.orthogonal()
             ? orthogonal(module, prefix + "projection.parametrizations.weight.")
-            : at.parameter(module, prefix + "projection.weight", uniform(bound, rank, hidden));
-  }
-
-  private Tensor uniform(double bound, long... shape) {
-    SplittableRandom random = at.random().split();
-    float[] values = new float[Math.toIntExact(Tensor.elements(shape))];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextDouble(-bound, bound);
-    }
-    return Tensor.ofFloats(shape, values);
+            : at.parameter(module, prefix + "projection.weight", at.uniform(bound, rank, hidden));
   }
 
   /**
@@ -55,7 +44,7 @@ final class ReftUnit {
     String original = at.parameter(module, prefix + "original", negativeIdentity(r));
     String base = at.stored(module, prefix + "0.base", orthogonalBase());
     String name = scope + ".projection";
-    String x = at.node(name, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), original);
+    String x = at.transposed(name, original, 1, 0);
     String identity = at.constant(name + ".identity", masked(r, (i, j) -> i == j));
     String below = at.constant(name + ".below", masked(r, (i, j) -> i > j));
     String vectors = at.node(name, "Add", at.node(name, "Mul", x, below), identity);
@@ -65,12 +54,12 @@ final class ReftUnit {
     }
     q = at.node(name, "Mul", q, signs(name, x, identity));
     String rotated = at.node(name, "MatMul", base, q);
-    return at.node(name, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), rotated);
+    return at.transposed(name, rotated, 1, 0);
   }
 
   /** Q - (2 / |v|²) v (vᵀ Q); Q [hidden, r], v [hidden, 1]. */
   private String reflected(String name, String q, String v) {
-    String turned = at.node(name, "Transpose", Map.of("perm", Attribute.ofInts(1, 0)), v);
+    String turned = at.transposed(name, v, 1, 0);
     String norm = at.node(name, "MatMul", turned, v);
     String factor = at.node(name, "Div", at.number(name + ".two", 2), norm);
     String along = at.node(name, "MatMul", turned, q);
@@ -79,30 +68,12 @@ final class ReftUnit {
   }
 
   private String column(String name, String x, int number) {
-    return at.node(
-        name,
-        "Slice",
-        x,
-        at.constant(name + ".from", Tensor.vector(number)),
-        at.constant(name + ".to", Tensor.vector(number + 1)),
-        at.constant(name + ".axis", Tensor.vector(1)));
+    return at.slice(name, x, 1, number, number + 1L);
   }
 
   private String signs(String name, String x, String identity) {
-    String axis = at.constant(name + ".axis", Tensor.vector(0));
-    String diagonal =
-        at.node(
-            name,
-            "ReduceSum",
-            Map.of("keepdims", Attribute.of(1L)),
-            at.node(name, "Mul", x, identity),
-            axis);
-    String whole = cast(name, diagonal, DType.INT64);
-    return cast(name, whole, DType.FLOAT32);
-  }
-
-  private String cast(String name, String x, DType type) {
-    return at.node(name, "Cast", Map.of("to", Attribute.of((long) type.onnxCode())), x);
+    String diagonal = at.sum(name, at.node(name, "Mul", x, identity), 0);
+    return at.cast(name, at.cast(name, diagonal, DType.INT64), DType.FLOAT32);
   }
 
   private interface Choice {
@@ -128,12 +99,8 @@ final class ReftUnit {
   }
 
   private Tensor orthogonalBase() {
-    SplittableRandom random = at.random().split();
-    double[] values = new double[hidden * hidden];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = random.nextGaussian();
-    }
-    return Qr.of(Matrix.of(hidden, hidden, values)).q().toTensor(DType.FLOAT32);
+    Matrix drawn = Matrix.of(at.normal(1, hidden, hidden));
+    return Qr.of(drawn).q().toTensor(DType.FLOAT32);
   }
 
   /** The new states of old ones, [batch, n, hidden]. */

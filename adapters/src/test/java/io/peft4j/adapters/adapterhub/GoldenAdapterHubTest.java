@@ -1,16 +1,23 @@
 package io.peft4j.adapters.adapterhub;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.peft4j.AdaptedModel;
 import io.peft4j.Checkpoints;
 import io.peft4j.adapters.FiniteDifferences;
 import io.peft4j.adapters.MethodCase;
 import io.peft4j.adapters.bottleneck.AdapterDrop;
+import io.peft4j.adapters.composition.AdapterFusion;
+import io.peft4j.adapters.composition.Mixing;
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -121,5 +128,40 @@ class GoldenAdapterHubTest {
     golden.assertLogits(fewer, "logits_leave_out_0");
     fewer.save(folder.resolve("fewer"));
     golden.assertLogits(MethodCase.bert().load(folder.resolve("fewer")), "logits_skip_0");
+  }
+
+  @Test
+  void adaptersThatWereTrainedApartAreFused() {
+    HubCase golden = HubCase.of("fusion-dynamic");
+    AdaptedModel whole = golden.adapted();
+    AdaptedModel task = MethodCase.bert().load(golden.folder().resolve("task"));
+    AdaptedModel other = MethodCase.bert().load(golden.folder().resolve("other"));
+    AdaptedModel fused =
+        task.with(
+            AdapterFusion.fuse(List.of(task.adapter(), other.adapter()), Mixing.DYNAMIC, false, 4));
+    assertThat(fused.graph().trainable()).hasSize(10).allMatch(n -> n.contains("fusion_layer"));
+    Map<String, Tensor> mixing = new HashMap<>();
+    fused.graph().trainable().forEach(n -> mixing.put(n, whole.graph().initializer(n)));
+    fused.update(mixing);
+    golden.assertLogits(fused, "logits");
+    fused.save(folder.resolve("fused"));
+    golden.assertLogits(MethodCase.bert().load(folder.resolve("fused")), "logits");
+  }
+
+  @Test
+  void aFileOfTheBareEncoderFitsTheModelWithAHeadAndKeepsItsKeys() throws IOException {
+    HubCase golden = HubCase.of("seq_bn");
+    Path bare = HubCase.copy(golden.folder(), folder.resolve("bare"));
+    Path config = bare.resolve("adapter_config.json");
+    Files.writeString(
+        config, Files.readString(config).replace("BertForSequenceClassification", "BertModel"));
+    Map<String, Tensor> tensors = new HashMap<>();
+    SafeTensors.read(bare.resolve("adapter.safetensors"))
+        .tensors()
+        .forEach((key, tensor) -> tensors.put(key.substring("bert.".length()), tensor));
+    SafeTensors.write(bare.resolve("adapter.safetensors"), tensors, Map.of());
+    AdaptedModel adapted = MethodCase.bert().load(bare);
+    golden.assertOutputs(adapted);
+    HubCase.assertSavedAlike(bare, adapted, folder.resolve("saved"));
   }
 }
