@@ -1,11 +1,14 @@
 package io.peft4j.format;
 
 import io.peft4j.PeftException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /** The formats on the class path. */
 public final class Formats {
@@ -47,8 +50,31 @@ public final class Formats {
     return find(
         AdapterFormat.class,
         format -> format.accepts(folder),
-        "folder " + folder + " holds no adapter: it has no adapter_config.json",
+        "folder " + folder + " holds no adapter: it has no adapter_config.json" + hint(folder),
         "adapters");
+  }
+
+  /** Whether a folder directly holds an adapter of a known kind. */
+  public static boolean holdsAdapter(Path folder) {
+    return ServiceLoader.load(AdapterFormat.class).stream()
+        .anyMatch(format -> format.get().accepts(folder));
+  }
+
+  /** The folders in a folder that directly hold adapters, by name. */
+  public static List<Path> adaptersIn(Path folder) {
+    if (!Files.isDirectory(folder)) {
+      return List.of();
+    }
+    try (Stream<Path> entries = Files.list(folder)) {
+      return entries.filter(Files::isDirectory).filter(Formats::holdsAdapter).sorted().toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static String hint(Path folder) {
+    List<Path> inside = adaptersIn(folder);
+    return inside.isEmpty() ? "" : "; it holds adapter folders, give one of them: " + inside;
   }
 
   /** The first format that fits an adapter. */
