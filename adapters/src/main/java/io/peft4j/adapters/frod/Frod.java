@@ -70,13 +70,7 @@ public record Frod(
     Expression places =
         layer.sharedStored("frod_s_indices." + kind, () -> places(layer.random(), in, trained));
     layer.sharedStored("frod_s_size." + kind, () -> Tensor.vector(in, in));
-    // In float64, as the basis may be far from orthogonal.
-    Expression wide =
-        layer
-            .weight()
-            .cast(DType.FLOAT64)
-            .matmul(v.cast(DType.FLOAT64).inverse().transposed())
-            .cast(DType.FLOAT32);
+    Expression wide = timesInverse(layer, v);
     Expression lengths = wide.norm(0, true).clipped(LEAST_NORM, Float.MAX_VALUE);
     Expression u = wide.over(lengths);
     Tensor basis = layer.start(v);
@@ -98,6 +92,19 @@ public record Frod(
       return layer.withBias(product);
     }
     return layer.y().plus(product.minus(x.matmul(layer.weight().transposed())));
+  }
+
+  /**
+   * W V⁻ᵀ, in float64, as V may be far from orthogonal. Nothing of float64 is transposed beside a
+   * product: ONNX Runtime would fuse the two, and has no kernel for that.
+   */
+  private static Expression timesInverse(AdaptedLinear layer, Expression v) {
+    if (layer.inFirst()) {
+      Expression stored = layer.weight().transposed().cast(DType.FLOAT64);
+      return v.cast(DType.FLOAT64).inverse().matmul(stored).cast(DType.FLOAT32).transposed();
+    }
+    Expression inverse = v.transposed().cast(DType.FLOAT64).inverse();
+    return layer.weight().cast(DType.FLOAT64).matmul(inverse).cast(DType.FLOAT32);
   }
 
   /** How many elements of S train; none of the diagonal. */
