@@ -53,7 +53,7 @@ class EveryMethodTest {
               "seq_bn",
               "seq_bn_inv"),
           "what is added to weights starts at random",
-          Set.of("c3a", "fourierft", "tinylora", "vblora"),
+          Set.of("c3a", "fourierft", "tinylora", "unilora", "vblora"),
           "both projections start at random",
           Set.of("direft", "loreft", "noreft"),
           "further tokens or keys take part in attention",
