@@ -9,6 +9,7 @@ import io.peft4j.compress.export.OnnxExport;
 import io.peft4j.compress.export.VerifiedExport;
 import io.peft4j.data.DataFiles;
 import io.peft4j.data.Dataset;
+import io.peft4j.engine.OutputDifference;
 import io.peft4j.graph.Dim;
 import io.peft4j.graph.Graph;
 import io.peft4j.task.Pooling;
@@ -129,7 +130,7 @@ final class ExportCommand extends Subcommand {
   @Option(
       names = "--tolerance",
       converter = NumberArguments.Tolerance.class,
-      description = "The largest output difference to accept (default: 1e-4, 2e-2 in float16).")
+      description = "The largest output difference to accept (default: 1e-4, 2e-2 in 16 bits).")
   private @Nullable Double tolerance;
 
   @Option(names = "--overwrite", description = "Replace a model that is at OUT already.")
@@ -159,14 +160,22 @@ final class ExportCommand extends Subcommand {
     AdaptedModel adapted = opened.adapted();
     PretrainedModel plain = adapted == null ? opened.base() : adapted.merge().model();
     Dataset rows = data == null ? null : DataFiles.read(data, DataFiles.Columns.standard(), true);
-    double accepted = tolerance == null ? export.tolerance() : tolerance;
+    double usual = Math.max(export.tolerance(), OutputDifference.tolerance(plain.graph()));
+    double accepted = tolerance == null ? usual : tolerance;
     ExportFolder folder = new ExportFolder(pooling, maxLength, accepted, rows);
-    double difference =
-        format == Format.SAFETENSORS
-            ? folder.safetensors(plain, output)
-            : file
-                ? VerifiedExport.onnx(plain, export, output, accepted)
-                : folder.onnx(plain, export, output);
+    double difference;
+    if (format == Format.SAFETENSORS) {
+      difference = folder.safetensors(plain, output);
+    } else if (!file) {
+      difference = folder.onnx(plain, export, output);
+    } else {
+      boolean unchanged = adapted == null && plain.checkpoint().format().equals("onnx");
+      difference =
+          unchanged
+              ? VerifiedExport.rewritten(plain, export, output, accepted)
+              : VerifiedExport.onnx(plain, export, output, accepted);
+      Outputs.tokenizerBeside(output, model.path());
+    }
     print(
         new Result(output.toString(), difference),
         String.format(

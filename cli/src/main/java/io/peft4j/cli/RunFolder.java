@@ -1,6 +1,9 @@
 package io.peft4j.cli;
 
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.PeftException;
+import io.peft4j.train.Trainer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -28,7 +31,10 @@ record RunFolder(Path output, List<String> marks, List<String> kept) {
    * @throws PeftException if something is there that must stay, or nothing to go on with
    */
   void require(boolean resume, boolean overwrite) {
-    boolean unfinished = Files.isDirectory(state());
+    boolean unfinished = Trainer.hasState(state());
+    if (!unfinished) {
+      removeRemains();
+    }
     if (resume && !unfinished) {
       throw new PeftException(
           "%s holds no state to resume from; leave out --resume to start anew".formatted(output));
@@ -45,6 +51,20 @@ record RunFolder(Path output, List<String> marks, List<String> kept) {
       Outputs.requireReplaceable(output, marks);
     } else {
       Outputs.requireEmpty(output);
+    }
+  }
+
+  /** Removes what a run left that was killed before its first state, if there is nothing else. */
+  private void removeRemains() {
+    if (!Files.isDirectory(state())) {
+      return;
+    }
+    try (Stream<Path> files = Files.list(state())) {
+      if (files.allMatch(f -> f.getFileName().toString().matches("\\.step-.*\\.part(\\.old)?"))) {
+        MoreFiles.deleteRecursively(state(), RecursiveDeleteOption.ALLOW_INSECURE);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
