@@ -54,7 +54,7 @@ public final class NumpyGenerator {
       constant *= 0x58f38ded;
       value *= constant;
       value ^= value >>> 16;
-      words[i / 2] |= Integer.toUnsignedLong(value) << 32 * (i % 2);
+      words[i / 2] |= Integer.toUnsignedLong(value) << (32 * (i % 2));
     }
     return words;
   }
