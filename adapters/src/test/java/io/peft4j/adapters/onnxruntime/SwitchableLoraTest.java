@@ -4,6 +4,7 @@ import static io.peft4j.adapters.MethodCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import ai.djl.engine.Engine;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
@@ -48,6 +49,7 @@ class SwitchableLoraTest {
     List<String> files = SwitchableLora.of(base, adapters).write(folder.resolve("out"));
     assertThat(files)
         .containsExactly("model.onnx", "a.onnx_adapter", "c.onnx_adapter", "head.onnx_adapter");
+    Engine.getEngine("OnnxRuntime"); // cannot start where the environment is there already
     OrtEnvironment environment = OrtEnvironment.getEnvironment();
     String model = folder.resolve("out/model.onnx").toString();
     try (OrtSession session = environment.createSession(model)) {

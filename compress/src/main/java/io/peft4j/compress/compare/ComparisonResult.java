@@ -1,9 +1,9 @@
 package io.peft4j.compress.compare;
 
-import ai.onnxruntime.OrtEnvironment;
 import io.peft4j.Version;
 import io.peft4j.data.Dataset;
 import io.peft4j.format.ContentHash;
+import io.peft4j.loaders.onnxruntime.OnnxRuntimeEngine;
 import io.peft4j.task.Metrics;
 import io.peft4j.train.Evaluation;
 import java.util.ArrayList;
@@ -122,7 +122,7 @@ public record ComparisonResult(
             System.getProperty("os.name"),
             System.getProperty("os.arch"),
             System.getProperty("java.version"),
-            OrtEnvironment.getEnvironment().getVersion(),
+            OnnxRuntimeEngine.version(),
             Version.text());
   }
 

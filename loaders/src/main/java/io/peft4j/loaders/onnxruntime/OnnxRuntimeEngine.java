@@ -2,6 +2,8 @@ package io.peft4j.loaders.onnxruntime;
 
 import ai.djl.MalformedModelException;
 import ai.djl.Model;
+import ai.djl.engine.Engine;
+import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession.SessionOptions;
@@ -25,6 +27,15 @@ import java.util.Map;
 /** ONNX Runtime: runs what is exported, as everybody else will. */
 public final class OnnxRuntimeEngine implements InferenceEngine {
   private static final String DJL_NAME = "OnnxRuntime";
+
+  /**
+   * The version of ONNX Runtime. DJL's engine is started first: it cannot start where another has
+   * made the one environment of a process before.
+   */
+  public static String version() {
+    Engine.getEngine(DJL_NAME);
+    return OrtEnvironment.getEnvironment().getVersion();
+  }
 
   @Override
   public String name() {
