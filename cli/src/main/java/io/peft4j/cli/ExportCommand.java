@@ -1,6 +1,5 @@
 package io.peft4j.cli;
 
-import io.peft4j.AdaptedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.compress.export.ExportFolder;
@@ -157,8 +156,7 @@ final class ExportCommand extends Subcommand {
     check(file);
     ModelArguments.Opened opened = model.open();
     Outputs.requireModelTarget(output, overwrite, model.path(), model.adapter());
-    AdaptedModel adapted = opened.adapted();
-    PretrainedModel plain = adapted == null ? opened.base() : adapted.merge().model();
+    PretrainedModel plain = opened.merged();
     Dataset rows = data == null ? null : DataFiles.read(data, DataFiles.Columns.standard(), true);
     double usual = Math.max(export.tolerance(), OutputDifference.tolerance(plain.graph()));
     double accepted = tolerance == null ? usual : tolerance;
@@ -169,7 +167,7 @@ final class ExportCommand extends Subcommand {
     } else if (!file) {
       difference = folder.onnx(plain, export, output);
     } else {
-      boolean unchanged = adapted == null && plain.checkpoint().format().equals("onnx");
+      boolean unchanged = opened.adapted() == null && plain.checkpoint().format().equals("onnx");
       difference =
           unchanged
               ? VerifiedExport.rewritten(plain, export, output, accepted)

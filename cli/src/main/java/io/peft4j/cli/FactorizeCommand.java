@@ -2,7 +2,6 @@ package io.peft4j.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
-import io.peft4j.AdaptedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.Targets;
@@ -148,8 +147,7 @@ final class FactorizeCommand extends Subcommand {
     Factorization plan = plan();
     ModelArguments.Opened opened = model.open();
     Outputs.requireModelTarget(output, overwrite, model.path(), model.adapter());
-    AdaptedModel adapted = opened.adapted();
-    PretrainedModel whole = adapted == null ? opened.base() : adapted.merge().model();
+    PretrainedModel whole = opened.merged();
     LowRankModel low;
     try (LayerLine line = new LayerLine(err(), interactive())) {
       low = plan.apply(whole, rows.calibration(whole), layer -> line.show(layer.path()));

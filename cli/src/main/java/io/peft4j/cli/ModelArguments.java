@@ -33,6 +33,11 @@ final class ModelArguments {
 
   /** A model that was opened. */
   record Opened(PretrainedModel base, @Nullable AdaptedModel adapted) {
+    /** The model with its adapter, if there is one, folded in. */
+    PretrainedModel merged() {
+      return adapted == null ? base : adapted.merge().model();
+    }
+
     Graph graph() {
       return adapted == null ? base.graph() : adapted.graph();
     }

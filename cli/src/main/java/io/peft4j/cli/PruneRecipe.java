@@ -22,6 +22,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -84,7 +85,7 @@ record PruneRecipe(
     }
   }
 
-  private static final List<String> KEYS =
+  private static final List<String> OWN_KEYS =
       List.of(
           "model",
           "adapter",
@@ -99,25 +100,13 @@ record PruneRecipe(
           "prune.even",
           "prune.steps",
           "prune.rows",
-          "recover.method",
-          "data.train",
-          "data.validation",
-          "data.test",
-          "data.text",
-          "data.second",
-          "data.label",
-          "training.epochs",
-          "training.batch_size",
-          "training.learning_rate",
-          "training.weight_decay",
-          "training.schedule",
-          "training.warmup_ratio",
-          "training.warmup_steps",
-          "training.patience",
-          "training.clip_norm",
-          "training.shuffle",
-          "training.max_length",
-          "training.seed");
+          "recover.method");
+
+  private static final List<String> KEYS =
+      Stream.of(OWN_KEYS, TrainRecipe.keys("data"), TrainRecipe.keys("training"))
+          .flatMap(List::stream)
+          .filter(key -> !key.equals(TrainRecipe.STATE_STEPS)) // a recovery is not resumed
+          .toList();
 
   /**
    * @throws RecipeException if fields do not go together

@@ -2,7 +2,6 @@ package io.peft4j.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
-import io.peft4j.AdaptedModel;
 import io.peft4j.PretrainedModel;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
@@ -180,8 +179,7 @@ final class SparsifyCommand extends Subcommand {
     Pattern wanted = pattern();
     ModelArguments.Opened opened = model.open();
     Outputs.requireModelTarget(output, overwrite, model.path(), model.adapter());
-    AdaptedModel adapted = opened.adapted();
-    PretrainedModel dense = adapted == null ? opened.base() : adapted.merge().model();
+    PretrainedModel dense = opened.merged();
     Made made = made(dense, wanted);
     SparseModel sparse = made.sparse();
     CompactOutput.write(sparse.model(), output, model.path());

@@ -40,6 +40,9 @@ record TrainRecipe(
   private static final String ADAPTER = "adapter";
   private static final String METHOD = "adapter.method";
 
+  /** The key that says after how many steps a state to resume from is written. */
+  static final String STATE_STEPS = "training.state_steps";
+
   private static final List<String> OTHER_KEYS =
       List.of(
           "data.train",
@@ -60,7 +63,7 @@ record TrainRecipe(
           "training.shuffle",
           "training.max_length",
           "training.seed",
-          "training.state_steps",
+          STATE_STEPS,
           "head.pooling",
           "head.dropout");
 
@@ -142,7 +145,7 @@ record TrainRecipe(
   }
 
   static int stateSteps(RecipeKeys keys) {
-    int steps = keys.whole("training.state_steps", 0);
+    int steps = keys.whole(STATE_STEPS, 0);
     if (steps < 0) {
       throw new RecipeException("stateSteps must be 0 or a positive number, was " + steps);
     }
