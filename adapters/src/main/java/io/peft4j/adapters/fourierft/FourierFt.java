@@ -5,10 +5,10 @@ import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
 import io.peft4j.adapters.linear.LinearMethod;
+import io.peft4j.adapters.linear.MatrixPlaces;
 import io.peft4j.adapters.linear.Patterns;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
-import io.peft4j.math.TorchGenerator;
 import java.util.List;
 import java.util.Map;
 
@@ -57,15 +57,9 @@ public record FourierFt(
   @Override
   public Expression adapt(AdaptedLinear layer) {
     int n = Patterns.pick(frequencyPattern, layer.path(), frequencies);
-    int size = layer.out() * layer.in();
-    Checks.atMost("n_frequency", n, size, layer.path());
-    int[] places = new TorchGenerator(randomLocSeed).permutation(size, n);
-    int[] rows = new int[n];
-    int[] columns = new int[n];
-    for (int k = 0; k < n; k++) {
-      rows[k] = places[k] / layer.in();
-      columns[k] = places[k] % layer.in();
-    }
+    MatrixPlaces places = MatrixPlaces.drawn(layer, "n_frequency", n, randomLocSeed);
+    int[] rows = places.rows();
+    int[] columns = places.columns();
     Expression spectrum = layer.parameter("fourierft_spectrum", layer.normal(1, n));
     Expression rowCos = layer.constant("fourierft_row_cos", waves(layer.out(), rows, false));
     Expression rowSin = layer.constant("fourierft_row_sin", waves(layer.out(), rows, true));
@@ -78,7 +72,7 @@ public record FourierFt(
             .times(spectrum)
             .matmul(columnCos.transposed())
             .minus(rowSin.times(spectrum).matmul(columnSin.transposed()))
-            .times(scaling / size);
+            .times(scaling / ((double) layer.out() * layer.in()));
     return layer.plusUpdate(update, 0, 0);
   }
 

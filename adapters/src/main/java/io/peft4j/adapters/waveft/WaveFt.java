@@ -6,10 +6,10 @@ import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
 import io.peft4j.adapters.linear.LinearMethod;
+import io.peft4j.adapters.linear.MatrixPlaces;
 import io.peft4j.adapters.linear.Patterns;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
-import io.peft4j.math.TorchGenerator;
 import java.util.List;
 import java.util.Map;
 
@@ -72,15 +72,9 @@ public record WaveFt(
   @Override
   public Expression adapt(AdaptedLinear layer) {
     int n = Patterns.pick(frequencyPattern, layer.path(), frequencies);
-    int size = layer.out() * layer.in();
-    Checks.atMost("n_frequency", n, size, layer.path());
-    int[] places = new TorchGenerator(randomLocSeed).permutation(size, n);
-    int[] rows = new int[n];
-    int[] columns = new int[n];
-    for (int k = 0; k < n; k++) {
-      rows[k] = places[k] / layer.in();
-      columns[k] = places[k] % layer.in();
-    }
+    MatrixPlaces places = MatrixPlaces.drawn(layer, "n_frequency", n, randomLocSeed);
+    int[] rows = places.rows();
+    int[] columns = places.columns();
     Expression spectrum = layer.parameter("waveft_spectrum", AdaptedLinear.filled(0, n));
     Expression left = layer.constant("waveft_rows", waves(layer.out(), rows, layer.in(), columns));
     Expression right =
