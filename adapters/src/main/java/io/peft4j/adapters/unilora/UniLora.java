@@ -9,6 +9,7 @@ import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import io.peft4j.math.NumpyGenerator;
 import io.peft4j.site.LinearSite;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -61,70 +62,58 @@ public record UniLora(
     Expression theta =
         layer.sharedParameter(
             "unilora_theta_d", () -> layer.uniform(initThetaDBound, vectorLength));
-    int[] places = places(layer.all());
-    int start = 0;
-    for (LinearSite site : layer.all().subList(0, layer.index())) {
-      start += rank * Math.toIntExact(site.inFeatures() + site.outFeatures());
-    }
-    float[] scales = scales(places);
-    Expression a = matrix(layer, theta, places, scales, start, rank, layer.in());
-    Expression b =
-        matrix(layer, theta, places, scales, start + rank * layer.in(), layer.out(), rank);
+    Expression scaled =
+        theta.times(layer.sharedConstant("unilora_scales", () -> scales(layer.all())));
+    Expression places = layer.sharedConstant("unilora_places", () -> places(layer.all()));
+    long start = elements(layer.all().subList(0, layer.index()));
+    long middle = start + (long) rank * layer.in();
+    long end = middle + (long) rank * layer.out();
+    Expression a = scaled.gathered(0, places.sliced(0, start, middle).reshaped(rank, layer.in()));
+    Expression b = scaled.gathered(0, places.sliced(0, middle, end).reshaped(layer.out(), rank));
     Expression low = layer.x().dropout(dropout).matmul(a.transposed());
     return layer.y().plus(low.matmul(b.transposed()));
   }
 
-  private static Expression matrix(
-      AdaptedLinear layer,
-      Expression theta,
-      int[] places,
-      float[] scales,
-      int start,
-      int rows,
-      int columns) {
-    long[] chosen = new long[rows * columns];
-    float[] factors = new float[chosen.length];
-    for (int i = 0; i < chosen.length; i++) {
-      chosen[i] = places[start + i];
-      factors[i] = scales[places[start + i]];
-    }
-    long[] shape = {rows, columns};
-    Tensor index = Tensor.ofLongs(shape, chosen).cast(DType.INT32);
-    return theta
-        .gathered(0, layer.constant("unilora_places", index))
-        .times(layer.constant("unilora_scales", Tensor.ofFloats(shape, factors)));
+  /** How many elements the A and B of some layers have. */
+  private int elements(List<LinearSite> layers) {
+    return Math.toIntExact(
+        layers.stream().mapToLong(site -> rank * (site.inFeatures() + site.outFeatures())).sum());
   }
 
-  /** Which element of θ each element of all A and B is, every one about as often. */
-  private int[] places(List<LinearSite> layers) {
-    long all = 0;
-    for (LinearSite site : layers) {
-      all += rank * (site.inFeatures() + site.outFeatures());
-    }
-    int count = Math.toIntExact(all);
+  /** Which element of θ each element of all A and B is, every one about as often; int32. */
+  private Tensor places(List<LinearSite> layers) {
+    int count = elements(layers);
     int each = count / vectorLength;
     int[] places = new int[count];
     for (int i = 0; i < each * vectorLength; i++) {
       places[i] = i / each;
     }
     NumpyGenerator generator = new NumpyGenerator(seed);
-    int rest = count % vectorLength;
-    if (rest > 0) {
-      System.arraycopy(generator.choice(vectorLength, rest), 0, places, count - rest, rest);
-    }
+    int[] oneMore = oneMore(generator, count);
+    System.arraycopy(oneMore, 0, places, count - oneMore.length, oneMore.length);
     generator.shuffle(places);
-    return places;
+    long[] wide = Arrays.stream(places).asLongStream().toArray();
+    return Tensor.ofLongs(new long[] {count}, wide).cast(DType.INT32);
   }
 
-  private float[] scales(int[] places) {
-    int[] counts = new int[vectorLength];
-    for (int place : places) {
-      counts[place]++;
+  /** The elements of θ that are used once more than the others. */
+  private int[] oneMore(NumpyGenerator generator, int count) {
+    int rest = count % vectorLength;
+    return rest == 0 ? new int[0] : generator.choice(vectorLength, rest);
+  }
+
+  /** 1 / √ of how often each element of θ is used, [length]; 0 for one that never is. */
+  private Tensor scales(List<LinearSite> layers) {
+    int count = elements(layers);
+    int[] uses = new int[vectorLength];
+    Arrays.fill(uses, count / vectorLength);
+    for (int element : oneMore(new NumpyGenerator(seed), count)) {
+      uses[element]++;
     }
     float[] scales = new float[vectorLength];
     for (int i = 0; i < vectorLength; i++) {
-      scales[i] = counts[i] == 0 ? 0 : (float) (1 / Math.sqrt(counts[i]));
+      scales[i] = uses[i] == 0 ? 0 : (float) (1 / Math.sqrt(uses[i]));
     }
-    return scales;
+    return Tensor.ofFloats(new long[] {vectorLength}, scales);
   }
 }
