@@ -21,6 +21,8 @@ class LoraRecipeTest {
         "init: orthogonal",
         "init: eva",
         "init: lora_ga, rslora: true",
+        "rank_allocation: gradient",
+        "rank_allocation: gradient, init: lora_ga",
         "bias: all, lora_bias: true, loraplus_lr_ratio: 4",
         "trainable_token_indices: [4, 5]"
       })

@@ -13,6 +13,9 @@ public interface DataProbe {
   /** Some batches with their labels, by the names of the inputs of a judged model. */
   List<Map<String, Tensor>> batches();
 
+  /** Decides about what is drawn. */
+  long seed();
+
   /** The model with the loss that it will be trained for, as the output {@link #LOSS}. */
   Graph judged(Graph model);
 }

@@ -148,7 +148,7 @@ public final class Trainer {
       @Nullable BatchSource validation,
       Objective objective,
       String logits) {
-    model.start(new TrainingProbe(train, recipe.batchSize(), objective, logits));
+    model.start(new TrainingProbe(train, recipe.batchSize(), recipe.seed(), objective, logits));
     StepRule rule = StepRule.of(model);
     Graph graph = rule.prepared(model.graph());
     Map<String, Double> rates = model.learningRateFactors();

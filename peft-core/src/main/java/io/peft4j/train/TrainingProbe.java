@@ -14,7 +14,7 @@ import java.util.Map;
  *
  * @param logits the output that the loss judges
  */
-record TrainingProbe(BatchSource rows, int batchSize, Objective objective, String logits)
+record TrainingProbe(BatchSource rows, int batchSize, long seed, Objective objective, String logits)
     implements DataProbe {
   /** How many rows are looked at. */
   private static final int ROWS = 256;

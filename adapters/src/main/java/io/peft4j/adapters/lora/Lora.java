@@ -52,6 +52,7 @@ import org.jspecify.annotations.Nullable;
  * @param trainableTokenIndices ids whose vectors train whole in the table of the model's input
  * @param loraplusLrRatio by how much B learns faster than A (LoRA+, Hayou et al. 2024, arXiv
  *     2402.12354)
+ * @param rankAllocation how the ranks of linear layers are found
  */
 public record Lora(
     int rank,
@@ -67,7 +68,8 @@ public record Lora(
     BiasTraining bias,
     LoraStart init,
     List<Integer> trainableTokenIndices,
-    double loraplusLrRatio)
+    double loraplusLrRatio,
+    RankAllocation rankAllocation)
     implements AdapterMethod {
 
   public static final String NAME = "lora";
@@ -80,6 +82,10 @@ public record Lora(
     Checks.positive("alpha", alpha);
     Checks.fraction("dropout", dropout);
     Checks.positive("loraplus_lr_ratio", loraplusLrRatio);
+    if (init == LoraStart.EVA && rankAllocation != RankAllocation.UNIFORM) {
+      throw new RecipeException(
+          "init eva finds ranks of its own; leave rank_allocation out, or choose another init");
+    }
     rankPattern = Patterns.ranks(rankPattern);
     alphaPattern = Collections.unmodifiableMap(new LinkedHashMap<>(alphaPattern));
     modulesToSave = List.copyOf(modulesToSave);
@@ -102,7 +108,8 @@ public record Lora(
         BiasTraining.NONE,
         LoraStart.DEFAULT,
         List.of(),
-        1);
+        1,
+        RankAllocation.UNIFORM);
   }
 
   /** The same with another rank; alpha stays. */
@@ -162,6 +169,10 @@ public record Lora(
     return with(fields -> fields.loraplusLrRatio = value);
   }
 
+  public Lora rankAllocation(RankAllocation value) {
+    return with(fields -> fields.rankAllocation = value);
+  }
+
   private Lora with(Consumer<Fields> change) {
     Fields fields = new Fields(this);
     change.accept(fields);
@@ -184,6 +195,7 @@ public record Lora(
     private LoraStart init;
     private List<Integer> trainableTokenIndices;
     private double loraplusLrRatio;
+    private RankAllocation rankAllocation;
 
     Fields(Lora lora) {
       rank = lora.rank;
@@ -200,6 +212,7 @@ public record Lora(
       init = lora.init;
       trainableTokenIndices = lora.trainableTokenIndices;
       loraplusLrRatio = lora.loraplusLrRatio;
+      rankAllocation = lora.rankAllocation;
     }
 
     Lora lora() {
@@ -217,7 +230,8 @@ public record Lora(
           bias,
           init,
           trainableTokenIndices,
-          loraplusLrRatio);
+          loraplusLrRatio,
+          rankAllocation);
     }
   }
 
@@ -292,7 +306,8 @@ public record Lora(
 
   @Override
   public AttachedAdapter started(AttachedAdapter adapter, DataProbe probe) {
-    return init.needsData() ? LoraProbe.started(this, adapter, probe) : adapter;
+    boolean needsData = init.needsData() || rankAllocation == RankAllocation.GRADIENT;
+    return needsData ? LoraProbe.started(this, adapter, probe) : adapter;
   }
 
   @Override

@@ -99,7 +99,8 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
           bias(config),
           start(config),
           config.wholes("trainable_token_indices"),
-          1);
+          1,
+          RankAllocation.UNIFORM);
     } catch (RecipeException e) {
       throw config.wrongValue(e);
     }

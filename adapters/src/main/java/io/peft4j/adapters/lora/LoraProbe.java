@@ -30,7 +30,7 @@ import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
-/** Finds the starts of LoRA that depend on data, by running the base model on some of it. */
+/** Finds starts and ranks of LoRA that depend on data, by running the base model on some of it. */
 final class LoraProbe {
   /** LoRA-GA's γ (section 3.3 of the paper), with which updates are stable for any size. */
   private static final double GAMMA = 16;
@@ -54,20 +54,24 @@ final class LoraProbe {
     }
     if (layers.isEmpty()) {
       throw new PeftException(
-          "init %s is for linear layers, and no target is one".formatted(lora.init().label()));
+          "%s is for linear layers, and no target is one"
+              .formatted(
+                  lora.init().needsData()
+                      ? "init " + lora.init().label()
+                      : "rank_allocation gradient"));
     }
   }
 
   /** The adapter with the start that the data give it; one that has it stays as it is. */
   static AttachedAdapter started(Lora lora, AttachedAdapter adapter, DataProbe probe) {
     LoraProbe own = new LoraProbe(lora, adapter, probe);
-    if (own.isStarted()) {
+    if (lora.init() == LoraStart.LORA_GA && own.isStarted()) {
       return adapter;
     }
     return lora.init() == LoraStart.EVA ? own.variances() : own.gradients();
   }
 
-  /** Whether weights were left already; after EVA the method is one without a probe. */
+  /** Whether weights were left already; after EVA and allocation a method needs no probe. */
   private boolean isStarted() {
     return layers.stream()
         .map(LinearSite::weight)
@@ -78,20 +82,27 @@ final class LoraProbe {
   private AttachedAdapter variances() {
     Map<String, Spread> inputs = spreads();
     Map<String, Integer> ranks = ranks(inputs);
-    Map<String, Double> alphas = new LinkedHashMap<>();
     Map<String, StartValues> starts = new HashMap<>();
     for (LinearSite layer : layers) {
       int r = Objects.requireNonNull(ranks.get(layer.path()));
-      double scale = lora.scale(layer.path()); // stays when the rank changes
-      alphas.put(layer.path(), scale * (lora.rankStabilized() ? Math.sqrt(r) : r));
       Matrix a = Objects.requireNonNull(inputs.get(layer.input())).directions(r);
       Matrix b = Matrix.zeros(Math.toIntExact(layer.outFeatures()), r);
       starts.put(layer.path(), StartValues.of(a, b));
     }
+    return attached(ofRanks(ranks).init(LoraStart.DEFAULT), starts);
+  }
+
+  /** The method with ranks of single layers; the scales s stay. */
+  private Lora ofRanks(Map<String, Integer> found) {
+    Map<String, Integer> ranks = new LinkedHashMap<>(found);
+    Map<String, Double> alphas = new LinkedHashMap<>();
+    found.forEach(
+        (path, r) ->
+            alphas.put(path, lora.scale(path) * (lora.rankStabilized() ? Math.sqrt(r) : r)));
     // The first pattern that matches counts, so that single layers stand before the user's own.
     lora.rankPattern().forEach(ranks::putIfAbsent);
     lora.alphaPattern().forEach(alphas::putIfAbsent);
-    return attached(lora.rankPattern(ranks).alphaPattern(alphas).init(LoraStart.DEFAULT), starts);
+    return lora.rankPattern(ranks).alphaPattern(alphas);
   }
 
   /**
@@ -215,37 +226,60 @@ final class LoraProbe {
     }
   }
 
-  /** LoRA-GA: one step of A and B changes W as a step along its own gradient would. */
+  /**
+   * What the gradients G of the weights, [out, in], decide: ranks; LoRA-GA's start, by which one
+   * step of A and B changes W as a step along G would.
+   */
   private AttachedAdapter gradients() {
+    Map<String, Matrix> gradients = weightGradients();
+    Lora method = lora;
+    if (lora.rankAllocation() == RankAllocation.GRADIENT) {
+      List<GradientRanks.Layer> measured = new ArrayList<>();
+      gradients.forEach(
+          (path, gradient) ->
+              measured.add(
+                  new GradientRanks.Layer(
+                      path,
+                      lora.rankOf(path),
+                      gradient.rows() + gradient.columns(),
+                      Svd.of(gradient).singular())));
+      method = ofRanks(GradientRanks.of(measured)).rankAllocation(RankAllocation.UNIFORM);
+    }
+    Map<String, StartValues> starts = new HashMap<>();
+    if (lora.init() == LoraStart.LORA_GA) {
+      for (LinearSite layer : layers) {
+        Matrix gradient = Objects.requireNonNull(gradients.get(layer.path()));
+        starts.put(layer.path(), along(method, layer, gradient));
+      }
+    }
+    return attached(method, starts);
+  }
+
+  private Map<String, Matrix> weightGradients() {
     Graph base = adapter.base();
     GraphEditor editor = base.edit().freezeAll();
     for (LinearSite layer : layers) {
       editor.initializer(layer.weight(), base.initializer(layer.weight()).cast(layer.dtype()));
       editor.train(layer.weight());
     }
-    Map<String, Matrix> sums = new HashMap<>();
+    Map<String, Matrix> sums = new LinkedHashMap<>();
     try (TorchProgram program =
         TorchEngine.compile(probe.judged(editor.build()), CompileOptions.evaluation())) {
       for (Map<String, Tensor> batch : probe.batches()) {
         Map<String, Tensor> inputs = new LinkedHashMap<>(batch);
         inputs.keySet().retainAll(program.inputNames());
         program.backward(inputs, DataProbe.LOSS);
-        for (LinearSite layer : layers) {
-          Matrix gradient = Matrix.of(program.parameters().gradient(layer.weight()));
-          sums.merge(
-              layer.path(), layer.inFirst() ? gradient.transposed() : gradient, Matrix::plus);
-        }
+      }
+      for (LinearSite layer : layers) {
+        Matrix gradient = Matrix.of(program.parameters().gradient(layer.weight()));
+        sums.put(layer.path(), layer.inFirst() ? gradient.transposed() : gradient);
       }
     }
-    Map<String, StartValues> starts = new HashMap<>();
-    for (LinearSite layer : layers) {
-      starts.put(layer.path(), along(layer, Objects.requireNonNull(sums.get(layer.path()))));
-    }
-    return attached(lora, starts);
+    return sums;
   }
 
-  private StartValues along(LinearSite layer, Matrix gradient) {
-    int r = lora.rankOf(layer.path());
+  private StartValues along(Lora method, LinearSite layer, Matrix gradient) {
+    int r = method.rankOf(layer.path());
     if (2 * r > Math.min(gradient.rows(), gradient.columns())) {
       throw new PeftException(
           "init lora_ga needs twice the rank in every layer; '%s' has %d to %d and rank %d"
@@ -258,17 +292,19 @@ final class LoraProbe {
         layer.inFirst() ? stored.transposed() : stored,
         svd.vTransposed().rows(0, r).scaled(size),
         svd.u().columns(r, 2 * r).scaled(size),
-        lora.scale(layer.path()));
+        method.scale(layer.path()));
   }
 
-  /** The adapter anew with these starts; what they do not touch stays as it is. */
+  /** The adapter anew with these starts; what they do not touch, nor ranks, stays as it is. */
   private AttachedAdapter attached(Lora method, Map<String, StartValues> starts) {
-    AttachedAdapter fresh = method.attach(adapter.base(), adapter.name(), 0, starts);
+    AttachedAdapter fresh = method.attach(adapter.base(), adapter.name(), probe.seed(), starts);
     GraphEditor editor = fresh.graph().edit();
     for (AdapterTensor tensor : fresh.tensors()) {
       Tensor before = adapter.graph().initializers().get(tensor.initializer());
+      Tensor after = fresh.graph().initializer(tensor.initializer());
       boolean trains = fresh.graph().trainable().contains(tensor.initializer());
-      if (before != null && trains && !starts.containsKey(tensor.module())) {
+      boolean fits = before != null && Arrays.equals(before.shape(), after.shape());
+      if (before != null && fits && trains && !starts.containsKey(tensor.module())) {
         editor.initializer(tensor.initializer(), before);
       }
     }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.peft4j.AdaptedModel;
 import io.peft4j.PeftException;
+import io.peft4j.RecipeException;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.DataProbe;
 import io.peft4j.adapter.Targets;
@@ -22,12 +23,14 @@ import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
 import io.peft4j.math.Matrix;
 import io.peft4j.math.Qr;
+import io.peft4j.math.Svd;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
 import io.peft4j.task.Loss;
 import io.peft4j.train.Recipe;
 import io.peft4j.train.Trainer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -54,6 +57,11 @@ class LoraProbeTest {
         @Override
         public List<Map<String, Tensor>> batches() {
           return BATCHES.batches();
+        }
+
+        @Override
+        public long seed() {
+          return 0;
         }
 
         @Override
@@ -158,11 +166,10 @@ class LoraProbeTest {
     Map<String, Matrix> sums = new LinkedHashMap<>();
     try (TorchProgram program = compiled(editor.build())) {
       for (Map<String, Tensor> batch : BATCHES.batches()) {
-        program.backward(batch, "loss");
-        for (LinearSite layer : layers()) {
-          Matrix gradient = Matrix.of(program.parameters().gradient(layer.weight()));
-          sums.merge(layer.path(), gradient, Matrix::plus);
-        }
+        program.backward(batch, "loss"); // adds to the gradients
+      }
+      for (LinearSite layer : layers()) {
+        sums.put(layer.path(), gradient(program, layer.weight()));
       }
     }
     return sums;
@@ -181,13 +188,13 @@ class LoraProbeTest {
     try (TorchProgram program = compiled(adapter.graph())) {
       for (Map<String, Tensor> batch : BATCHES.batches()) {
         program.backward(batch, "loss");
-        for (String path : whole.keySet()) {
-          Matrix a = Matrix.of(values.of(path, "lora_A.weight"));
-          Matrix b = Matrix.of(values.of(path, "lora_B.weight"));
-          Matrix ofA = gradient(program, path + ".lora_A.weight.default");
-          Matrix ofB = gradient(program, path + ".lora_B.weight.default");
-          steps.merge(path, ofB.times(a).plus(b.times(ofA)), Matrix::plus);
-        }
+      }
+      for (String path : whole.keySet()) {
+        Matrix a = Matrix.of(values.of(path, "lora_A.weight"));
+        Matrix b = Matrix.of(values.of(path, "lora_B.weight"));
+        Matrix ofA = gradient(program, path + ".lora_A.weight.default");
+        Matrix ofB = gradient(program, path + ".lora_B.weight.default");
+        steps.put(path, ofB.times(a).plus(b.times(ofA)));
       }
     }
     Map<String, Double> cosines = new LinkedHashMap<>();
@@ -237,5 +244,64 @@ class LoraProbeTest {
     assertThatThrownBy(() -> lora.started(attached, PROBE))
         .isInstanceOf(PeftException.class)
         .hasMessageContaining("twice the rank");
+  }
+
+  @Test
+  void allocatedRanksFollowTheSingularValuesOfTheGradients() {
+    Lora lora = LORA.rankAllocation(RankAllocation.GRADIENT);
+    AttachedAdapter adapter = lora.started(lora.attach(CASE.base().graph(), "default", 0), PROBE);
+    Lora found = (Lora) adapter.method();
+    assertThat(found.rankAllocation()).isEqualTo(RankAllocation.UNIFORM);
+    Map<String, Matrix> gradients = weightGradients();
+    List<GradientRanks.Layer> measured = new ArrayList<>();
+    int spent = 0;
+    int given = 0;
+    for (LinearSite layer : layers()) {
+      int cost = Math.toIntExact(layer.inFeatures() + layer.outFeatures());
+      double[] singular = Svd.of(gradients.get(layer.path())).singular();
+      measured.add(new GradientRanks.Layer(layer.path(), 4, cost, singular));
+      spent += found.rankOf(layer.path()) * cost;
+      given += 4 * cost;
+      assertThat(found.scale(layer.path())).isCloseTo(LORA.scale(layer.path()), within(1e-12));
+    }
+    assertThat(found.rankPattern()).isEqualTo(GradientRanks.of(measured));
+    assertThat(adapter.targets().stream().map(found::rankOf)).anyMatch(r -> r != 4);
+    assertThat(spent).isLessThanOrEqualTo(given);
+  }
+
+  @Test
+  void allocationLeavesEverythingElseAlone() {
+    Lora lora = LORA.rankAllocation(RankAllocation.GRADIENT);
+    AttachedAdapter before = lora.attach(CASE.base().graph(), "default", 0);
+    AttachedAdapter after = lora.started(before, PROBE);
+    Tensor logits = MethodCase.run(after.graph(), CASE.inputs()).get("logits");
+    assertClose("logits", logits, CASE.io().get("logits_base"), 1e-5, 0);
+    AttachedAdapter again = lora.started(before, PROBE);
+    assertThat(after.method()).isEqualTo(again.method());
+    after
+        .tensors()
+        .forEach(
+            tensor ->
+                assertThat(after.graph().initializer(tensor.initializer()).toFloats())
+                    .containsExactly(again.graph().initializer(tensor.initializer()).toFloats()));
+  }
+
+  @Test
+  void allocationAndLoraGaUseTheSameRanks() {
+    Lora lora = LORA.rankAllocation(RankAllocation.GRADIENT).init(LoraStart.LORA_GA);
+    AttachedAdapter adapter = lora.started(lora.attach(CASE.base().graph(), "default", 0), PROBE);
+    Lora plain = LORA.rankAllocation(RankAllocation.GRADIENT);
+    AttachedAdapter other = plain.started(plain.attach(CASE.base().graph(), "default", 0), PROBE);
+    assertThat(((Lora) adapter.method()).rankPattern())
+        .isEqualTo(((Lora) other.method()).rankPattern());
+    Tensor logits = MethodCase.run(adapter.graph(), CASE.inputs()).get("logits");
+    assertClose("logits", logits, CASE.io().get("logits_base"), 1e-5, 0);
+  }
+
+  @Test
+  void evaDoesNotGoWithAllocation() {
+    assertThatThrownBy(() -> LORA.init(LoraStart.EVA).rankAllocation(RankAllocation.GRADIENT))
+        .isInstanceOf(RecipeException.class)
+        .hasMessageContaining("rank_allocation");
   }
 }
