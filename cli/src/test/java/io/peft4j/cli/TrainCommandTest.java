@@ -24,6 +24,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A tiny encoder trained, judged, merged and exported, all by the command. */
 class TrainCommandTest {
@@ -84,13 +86,15 @@ class TrainCommandTest {
     assertSameTensors(again.resolve("adapter"), run.resolve("adapter"));
   }
 
-  @Test
-  void aFreezeMaskTrainsAndLoadsLikeAnyAdapter() throws IOException {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "method: freeze-mask, selections: [norm, bias]",
+        "method: freeze-mask, selections: [all], gradual_unfreezing: 0.5"
+      })
+  void aFreezeMaskTrainsAndLoadsLikeAnyAdapter(String adapter) throws IOException {
     String lora = Files.readString(recipe);
-    Files.writeString(
-        recipe,
-        lora.replaceFirst(
-            "adapter: .*", "adapter: {method: freeze-mask, selections: [norm, bias]}"));
+    Files.writeString(recipe, lora.replaceFirst("adapter: .*", "adapter: {" + adapter + "}"));
     Cli cli = Cli.run("train", recipe);
     assertThat(cli.exit()).as(cli.err()).isZero();
     JsonNode judged = json("evaluate", model, "--adapter", run.resolve("adapter"), "--data", rows);

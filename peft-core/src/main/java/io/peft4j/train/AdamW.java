@@ -148,10 +148,14 @@ public final class AdamW implements AutoCloseable {
     return Stream.concat(biases, norms).filter(Objects::nonNull).collect(Collectors.toSet());
   }
 
-  /** Changes every parameter of the groups by its gradient. */
-  public void step(double learningRate) {
+  /**
+   * Changes parameters of the groups by their gradients.
+   *
+   * @param active those that change; the others stay as they are, decay and counts included
+   */
+  public void step(double learningRate, Set<String> active) {
     for (Group group : groups) {
-      for (String name : group.names()) {
+      for (String name : Sets.intersection(group.names(), active)) {
         try (NDManager scratch = manager.newSubManager()) {
           update(name, learningRate * group.rateFactor(), group.weightDecay(), scratch);
         }
@@ -163,7 +167,7 @@ public final class AdamW implements AutoCloseable {
     NDArray parameter = parameters.array(name);
     NDArray gradient = parameter.getGradient();
     gradient.attach(scratch);
-    Moments state = moments.computeIfAbsent(name, key -> Moments.zero(parameter, manager));
+    Moments state = moments(name);
     state.steps++;
     if (decay != 0) {
       parameter.muli(1 - rate * decay);
@@ -180,13 +184,17 @@ public final class AdamW implements AutoCloseable {
     parameter.subi(change.divi(denominator));
   }
 
-  /** A copy of what was noted. */
+  private Moments moments(String name) {
+    return moments.computeIfAbsent(name, key -> Moments.zero(parameters.array(name), manager));
+  }
+
+  /** A copy of what was noted, zeros for what has not changed so far. */
   State state() {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     Map<String, Integer> steps = new LinkedHashMap<>();
     for (String name : parameters.names()) {
-      Moments state = moments.get(name);
-      if (state != null) {
+      if (groups.stream().anyMatch(g -> g.names().contains(name))) {
+        Moments state = moments(name);
         tensors.put(State.FIRST + name, TorchTensors.tensor(state.first));
         tensors.put(State.SECOND + name, TorchTensors.tensor(state.second));
         steps.put(name, state.steps);

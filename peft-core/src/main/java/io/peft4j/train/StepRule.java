@@ -66,6 +66,16 @@ public interface StepRule {
   Set<String> owned();
 
   /**
+   * Trainable initializers that do not train in a step: no gradient is computed for them, and
+   * optimiser and clipping leave them alone.
+   *
+   * @param step from 0
+   */
+  default Set<String> resting(int step, int totalSteps) {
+    return Set.of();
+  }
+
+  /**
    * Called with the gradients of a step, before they are clipped.
    *
    * @param step from 0

@@ -1,5 +1,6 @@
 package io.peft4j.train;
 
+import com.google.common.collect.Sets;
 import io.peft4j.PeftException;
 import io.peft4j.data.BatchSource;
 import io.peft4j.engine.CompileOptions;
@@ -163,11 +164,14 @@ final class TrainingLoop implements AutoCloseable {
 
   /** One optimiser step: forward, backward, clip, update. */
   private TrainingListener.Step step(Map<String, Tensor> batch, int epoch, int step, int total) {
+    Set<String> resting = rule.resting(step, total);
+    parameters.rest(resting);
+    Set<String> active = resting.isEmpty() ? optimised : Sets.difference(optimised, resting);
     TorchEngine.seed(mixed(recipe.seed(), step));
     Tensor lossTensor = training.backward(batch, Loss.OUTPUT).get(Loss.OUTPUT);
     double loss = lossTensor == null ? Double.NaN : lossTensor.item();
     rule.beforeUpdate(parameters, step, total);
-    double norm = GradientNorm.clip(parameters, optimised, recipe.clipNorm());
+    double norm = GradientNorm.clip(parameters, active, recipe.clipNorm());
     if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
       throw new PeftException(
           "the loss is %s and the gradient norm %s at step %d; the model is as it was: lower the learning rate (it is %s) or look for wrong rows"
@@ -175,7 +179,7 @@ final class TrainingLoop implements AutoCloseable {
     }
     double rate =
         recipe.learningRate() * recipe.schedule().factor(step, recipe.warmup(total), total);
-    optimizer.step(rate);
+    optimizer.step(rate, active);
     rule.afterUpdate(parameters, step, total);
     parameters.zeroGradients();
     return new TrainingListener.Step(step, total, epoch, loss, rate, norm);

@@ -10,6 +10,7 @@ import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
+import io.peft4j.train.StepRule;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -22,19 +23,27 @@ import java.util.Set;
  * FreezeMask.topLayers(2).and(FreezeMask.head())}.
  *
  * @param selections what trains; a weight that several name trains once
+ * @param gradualUnfreezing over which share of the training the selected layers thaw one after
+ *     another, the last layer first (ULMFiT: Howard and Ruder 2018, arXiv 1801.06146); of n groups
+ *     group k, from 0, begins with step k share/n of all. 0 for all from the start
  */
-public record FreezeMask(List<Selection> selections) implements AdapterMethod {
+public record FreezeMask(List<Selection> selections, double gradualUnfreezing)
+    implements AdapterMethod, StepRule.Source {
   public static final String NAME = "freeze-mask";
 
   public FreezeMask {
     selections = List.copyOf(selections);
+    if (!(gradualUnfreezing >= 0 && gradualUnfreezing <= 1)) {
+      throw new RecipeException(
+          "gradual_unfreezing must be a share from 0 to 1, was " + gradualUnfreezing);
+    }
     if (selections.isEmpty()) {
-      throw new RecipeException("a freeze mask needs at least one selection");
+      throw new RecipeException("selections: a freeze mask needs at least one");
     }
   }
 
   private static FreezeMask of(Selection selection) {
-    return new FreezeMask(List.of(selection));
+    return new FreezeMask(List.of(selection), 0);
   }
 
   /** Every weight: full fine-tuning. What batch norms measure (running statistics) stays. */
@@ -85,7 +94,12 @@ public record FreezeMask(List<Selection> selections) implements AdapterMethod {
   public FreezeMask and(FreezeMask other) {
     List<Selection> joined = new ArrayList<>(selections);
     joined.addAll(other.selections);
-    return new FreezeMask(joined);
+    return new FreezeMask(joined, gradualUnfreezing);
+  }
+
+  /** The same, thawing layer by layer over a share of the training. */
+  public FreezeMask gradually(double share) {
+    return new FreezeMask(selections, share);
   }
 
   @Override
@@ -105,6 +119,9 @@ public record FreezeMask(List<Selection> selections) implements AdapterMethod {
     GraphEditor editor = base.edit().tagging(adapter);
     tensors.forEach(tensor -> train(editor, tensor.initializer(), base));
     List<String> modules = tensors.stream().map(AdapterTensor::module).distinct().toList();
+    if (gradualUnfreezing > 0) {
+      Thaw.groups(weights, tensors); // an error before any training starts
+    }
     return new AttachedAdapter(adapter, this, base, editor.build(), tensors, modules);
   }
 
@@ -118,6 +135,15 @@ public record FreezeMask(List<Selection> selections) implements AdapterMethod {
       String cast = editor.node("/" + name + "/Cast", "Cast", List.of(name), to);
       editor.replaceUses(name, cast, node -> node.is("Cast"));
     }
+  }
+
+  @Override
+  public StepRule rule(AttachedAdapter adapter) {
+    if (gradualUnfreezing == 0) {
+      return StepRule.NONE;
+    }
+    ModelWeights weights = ModelWeights.of(adapter.base());
+    return new Thaw(Thaw.groups(weights, adapter.tensors()), gradualUnfreezing);
   }
 
   @Override

@@ -1,6 +1,5 @@
 package io.peft4j.adapters.freeze;
 
-import io.peft4j.CheckpointFormatException;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
@@ -19,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class FreezeMaskInterchange implements PeftInterchange, MethodRecipe {
   private static final String SELECTIONS = "selections";
+  private static final String GRADUAL = "gradual_unfreezing";
 
   /** For ServiceLoader. */
   public FreezeMaskInterchange() {}
@@ -30,17 +30,16 @@ public final class FreezeMaskInterchange implements PeftInterchange, MethodRecip
 
   @Override
   public List<String> keys() {
-    return List.of(SELECTIONS);
+    return List.of(SELECTIONS, GRADUAL);
   }
 
   @Override
   public AdapterMethod read(MethodSettings settings) {
-    List<String> texts = settings.texts(SELECTIONS);
-    try {
-      return new FreezeMask(texts.stream().map(Selection::parse).toList());
-    } catch (RecipeException e) {
-      throw new RecipeException(SELECTIONS + ": " + e.getMessage(), e);
-    }
+    return mask(settings.texts(SELECTIONS), settings.number(GRADUAL, 0));
+  }
+
+  private static FreezeMask mask(List<String> selections, double gradual) {
+    return new FreezeMask(selections.stream().map(Selection::parse).toList(), gradual);
   }
 
   @Override
@@ -50,7 +49,12 @@ public final class FreezeMaskInterchange implements PeftInterchange, MethodRecip
 
   @Override
   public Map<String, @Nullable Object> write(AdapterMethod method) {
-    return Map.of(SELECTIONS, selections(method));
+    return fields(method);
+  }
+
+  private static Map<String, @Nullable Object> fields(AdapterMethod method) {
+    return Map.of(
+        SELECTIONS, selections(method), GRADUAL, ((FreezeMask) method).gradualUnfreezing());
   }
 
   private static List<String> selections(AdapterMethod method) {
@@ -69,19 +73,15 @@ public final class FreezeMaskInterchange implements PeftInterchange, MethodRecip
 
   @Override
   public AdapterMethod read(PeftConfig config, String modelType) {
-    List<String> selections = config.texts(SELECTIONS);
     try {
-      return new FreezeMask(selections.stream().map(Selection::parse).toList());
+      return mask(config.texts(SELECTIONS), config.number(GRADUAL, 0));
     } catch (RecipeException e) {
-      throw new CheckpointFormatException(
-          "%s: field '%s' holds %s: %s"
-              .formatted(config.file(), SELECTIONS, selections, e.getMessage()),
-          e);
+      throw config.wrongValue(e);
     }
   }
 
   @Override
   public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
-    return Map.of(SELECTIONS, selections(adapter.method()));
+    return fields(adapter.method());
   }
 }

@@ -1,5 +1,6 @@
 package io.peft4j.adapters.freeze;
 
+import io.peft4j.PeftException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.SavedModules;
 import io.peft4j.graph.Graph;
@@ -16,6 +17,11 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +36,7 @@ public record ModelWeights(
 
   private static final Set<String> PLAIN_NORMS =
       Set.of("BatchNormalization", "InstanceNormalization", "GroupNormalization");
+  private static final Pattern LAYER = Pattern.compile("((?:.*?\\.)?)(\\d+)\\..*");
   private static final Set<String> CONVOLUTIONS = Set.of("Conv", "ConvTranspose");
 
   static ModelWeights of(Graph graph) {
@@ -80,6 +87,37 @@ public record ModelWeights(
     return places.stream()
         .filter(t -> t.module().equals(path) || t.module().startsWith(path + "."))
         .toList();
+  }
+
+  /** The paths of linear layers in attention and feed-forward blocks. */
+  Stream<String> blocks() {
+    return sites.linears().stream()
+        .filter(site -> site.role().isAttention() || site.role().isFeedForward())
+        .map(Site::path);
+  }
+
+  /**
+   * The numbers of the layers of each stack, by the path up to the number.
+   *
+   * @param wish what needs them, for the error
+   * @throws PeftException if the model's layers are not numbered
+   */
+  Map<String, TreeSet<Integer>> stacks(String wish) {
+    Map<String, TreeSet<Integer>> stacks = new TreeMap<>();
+    blocks()
+        .map(LAYER::matcher)
+        .filter(Matcher::matches)
+        .forEach(
+            m ->
+                stacks
+                    .computeIfAbsent(m.group(1), k -> new TreeSet<>())
+                    .add(Integer.valueOf(m.group(2))));
+    if (stacks.isEmpty()) {
+      throw new PeftException(
+          "%s needs a model whose layers are numbered, which '%s' has not; name the modules instead"
+              .formatted(wish, graph.name()));
+    }
+    return stacks;
   }
 
   /** Scale and shift of every norm: over features, batch, instance or group. */

@@ -6,16 +6,12 @@ import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.NearestNames;
 import io.peft4j.site.LinearSite;
-import io.peft4j.site.Site;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** Which of a model's own weights train. */
@@ -95,15 +91,9 @@ public sealed interface Selection {
         return path;
       }
       String around = path.substring(0, dot);
-      boolean blocks = blocks(weights).anyMatch(p -> p.startsWith(around + "."));
+      boolean blocks = weights.blocks().anyMatch(p -> p.startsWith(around + "."));
       return blocks || weights.sites().feedForwards().isEmpty() ? path : around;
     }
-  }
-
-  private static Stream<String> blocks(ModelWeights weights) {
-    return weights.sites().linears().stream()
-        .filter(site -> site.role().isAttention() || site.role().isFeedForward())
-        .map(Site::path);
   }
 
   private static List<AdapterTensor> present(
@@ -144,8 +134,6 @@ public sealed interface Selection {
 
   /** The last layers of each stack. */
   record TopLayers(int count) implements Selection {
-    private static final Pattern LAYER = Pattern.compile("((?:.*?\\.)?)(\\d+)\\..*");
-
     public TopLayers {
       if (count < 1) {
         throw new RecipeException("top-layers must be at least 1, was " + count);
@@ -159,20 +147,7 @@ public sealed interface Selection {
 
     @Override
     public List<AdapterTensor> select(ModelWeights weights) {
-      Map<String, TreeSet<Integer>> stacks = new TreeMap<>();
-      blocks(weights)
-          .map(LAYER::matcher)
-          .filter(Matcher::matches)
-          .forEach(
-              m ->
-                  stacks
-                      .computeIfAbsent(m.group(1), k -> new TreeSet<>())
-                      .add(Integer.valueOf(m.group(2))));
-      if (stacks.isEmpty()) {
-        throw new PeftException(
-            "top-layers needs a model whose layers are numbered, which '%s' has not; name the modules instead"
-                .formatted(weights.graph().name()));
-      }
+      Map<String, TreeSet<Integer>> stacks = weights.stacks("top-layers");
       List<AdapterTensor> chosen = new ArrayList<>();
       stacks.forEach((prefix, numbers) -> addTop(weights, prefix, numbers, chosen));
       return chosen;

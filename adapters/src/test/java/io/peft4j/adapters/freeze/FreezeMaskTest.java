@@ -174,9 +174,9 @@ class FreezeMaskTest {
   @ParameterizedTest
   @CsvSource({
     "adapter_config.json, '\"bias\"', '\"biases\"', selections must be among all",
-    "adapter_config.json, '\"bias\"', '\"biases\"', adapter_config.json: field 'selections'",
+    "adapter_config.json, '\"bias\"', '\"biases\"', adapter_config.json: selections must be",
     "adapter_config.json, '\"bias\"', '\"named:\"', must hold one or more names",
-    "adapter_config.json, selections, choices, field 'selections' holds []",
+    "adapter_config.json, selections, choices, selections: a freeze mask needs at least one",
     "adapter_config.json, FREEZE_MASK, FROZEN, peft_type 'FROZEN' is not supported",
   })
   void aDamagedConfigurationIsNamed(

@@ -23,6 +23,7 @@ public final class TorchParameters implements AutoCloseable {
 
   private final NDManager manager;
   private final Map<String, NDArray> arrays = new LinkedHashMap<>();
+  private Set<String> resting = Set.of();
 
   private TorchParameters(NDManager manager) {
     this.manager = manager;
@@ -73,7 +74,20 @@ public final class TorchParameters implements AutoCloseable {
     try (NDArray source = TorchTensors.copy(manager, value)) {
       array.setRequiresGradient(false);
       array.set(ALL, source); // copyTo makes torch warn on standard error
-      array.setRequiresGradient(true);
+      array.setRequiresGradient(!resting.contains(name));
+    }
+  }
+
+  /**
+   * Computes no gradients for some parameters from here on, which spares the backward pass below
+   * all others.
+   *
+   * @param names of all that rest; those that rested before and are not among them wake up
+   */
+  public void rest(Set<String> names) {
+    if (!resting.equals(names)) {
+      arrays.forEach((name, array) -> array.setRequiresGradient(!names.contains(name)));
+      resting = Set.copyOf(names);
     }
   }
 
@@ -90,7 +104,12 @@ public final class TorchParameters implements AutoCloseable {
 
   /** Sets every gradient to zero; gradients of several backward passes add up until then. */
   public void zeroGradients() {
-    arrays.values().forEach(array -> JniUtils.zeroGrad((PtNDArray) array));
+    arrays.forEach(
+        (name, array) -> {
+          if (!resting.contains(name)) {
+            JniUtils.zeroGrad((PtNDArray) array);
+          }
+        });
   }
 
   NDManager manager() {
