@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.peft4j.Checkpoints;
 import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import java.io.IOException;
@@ -104,6 +105,29 @@ class MalformedPeftTest {
     values[values.length - 1] = Float.NaN;
     tensors.put(key, Tensor.ofFloats(tensors.get(key).shape(), values));
     refuses(MethodCase.bert(), config(name), tensors, key, "NaN");
+  }
+
+  /** Cases whose files hold indices. */
+  static Stream<String> indexed() {
+    return MethodCase.peftCases()
+        .filter(name -> MethodCase.peft(name).baseName().equals("base-bert"))
+        .filter(name -> tensors(name).values().stream().anyMatch(t -> !t.dtype().isFloat()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("indexed")
+  void anIndexOfNothing(String name) throws IOException {
+    Map<String, Tensor> tensors = tensors(name);
+    String key =
+        tensors.keySet().stream()
+            .filter(k -> !tensors.get(k).dtype().isFloat())
+            .findFirst()
+            .orElseThrow();
+    Tensor indices = tensors.get(key);
+    long[] values = indices.toLongs();
+    values[0] = indices.dtype() == DType.UINT8 ? 255 : 9999;
+    tensors.put(key, Tensor.ofLongs(indices.shape(), values).cast(indices.dtype()));
+    refuses(MethodCase.bert(), config(name), tensors, key, "holds the index");
   }
 
   @ParameterizedTest

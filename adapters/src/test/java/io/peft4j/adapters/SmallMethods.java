@@ -33,6 +33,7 @@ final class SmallMethods {
           Map.entry("prefix_length", 3),
           Map.entry("bottleneck_size", 8),
           Map.entry("selections", List.of("bias")),
+          Map.entry("share", 0.1),
           Map.entry("token_indices", List.of(96, 67)));
 
   /** What a method needs otherwise. */

@@ -90,7 +90,8 @@ class TrainCommandTest {
   @ValueSource(
       strings = {
         "method: freeze-mask, selections: [norm, bias]",
-        "method: freeze-mask, selections: [all], gradual_unfreezing: 0.5"
+        "method: freeze-mask, selections: [all], gradual_unfreezing: 0.5",
+        "method: element-mask, share: 0.05"
       })
   void aFreezeMaskTrainsAndLoadsLikeAnyAdapter(String adapter) throws IOException {
     String lora = Files.readString(recipe);

@@ -12,10 +12,8 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
 import io.peft4j.train.StepRule;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * Trains chosen weights of the model itself, in float32, and freezes all others; nothing is added
@@ -110,12 +108,7 @@ public record FreezeMask(List<Selection> selections, double gradualUnfreezing)
   @Override
   public AttachedAdapter attach(Graph base, String adapter, long seed) {
     ModelWeights weights = ModelWeights.of(base);
-    Set<String> chosen = new HashSet<>();
-    for (Selection selection : selections) {
-      selection.select(weights).forEach(place -> chosen.add(place.initializer()));
-    }
-    List<AdapterTensor> tensors =
-        weights.all().stream().filter(t -> chosen.contains(t.initializer())).toList();
+    List<AdapterTensor> tensors = weights.chosen(selections);
     GraphEditor editor = base.edit().tagging(adapter);
     tensors.forEach(tensor -> train(editor, tensor.initializer(), base));
     List<String> modules = tensors.stream().map(AdapterTensor::module).distinct().toList();
@@ -126,7 +119,7 @@ public record FreezeMask(List<Selection> selections, double gradualUnfreezing)
   }
 
   /** Where the model computes in another type, its nodes are given the weight in that type. */
-  private static void train(GraphEditor editor, String name, Graph base) {
+  static void train(GraphEditor editor, String name, Graph base) {
     Tensor own = base.initializer(name);
     editor.initializer(name, own.cast(DType.FLOAT32)).train(name);
     boolean typed = base.nodes().stream().anyMatch(n -> n.uses().contains(name) && !n.is("Cast"));

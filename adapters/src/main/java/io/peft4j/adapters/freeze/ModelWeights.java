@@ -82,6 +82,15 @@ public record ModelWeights(
         : tensor.module() + "." + tensor.parameter();
   }
 
+  /** The weights that any of some selections chooses, each once. */
+  List<AdapterTensor> chosen(List<Selection> selections) {
+    Set<String> names = new HashSet<>();
+    for (Selection selection : selections) {
+      selection.select(this).forEach(place -> names.add(place.initializer()));
+    }
+    return all.stream().filter(weight -> names.contains(weight.initializer())).toList();
+  }
+
   /** The weights of modules that lie within a path. */
   List<AdapterTensor> within(String path) {
     return places.stream()

@@ -2,8 +2,13 @@ package io.peft4j.adapters.frod;
 
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.adapters.peft.RecordInterchange;
+import io.peft4j.adapters.peft.StoredTensors;
+import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -39,5 +44,23 @@ public final class FrodInterchange extends RecordInterchange<Frod> {
               .formatted(config.file()));
     }
     return super.read(config, modelType);
+  }
+
+  @Override
+  public void check(Path file, AttachedAdapter read) {
+    Map<String, Long> sizes = new HashMap<>();
+    for (AdapterTensor tensor : read.tensors()) {
+      if (tensor.parameter().startsWith("frod_V.")) {
+        String kind = tensor.parameter().substring("frod_V.".length());
+        sizes.put(kind, read.graph().initializer(tensor.initializer()).dim(0));
+      }
+    }
+    for (AdapterTensor tensor : read.tensors()) {
+      if (tensor.parameter().startsWith("frod_s_indices.")) {
+        String kind = tensor.parameter().substring("frod_s_indices.".length());
+        long[] places = read.graph().initializer(tensor.initializer()).toLongs();
+        StoredTensors.requireWithin(file, tensor, places, sizes.getOrDefault(kind, 0L));
+      }
+    }
   }
 }

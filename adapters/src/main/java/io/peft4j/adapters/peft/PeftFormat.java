@@ -80,7 +80,8 @@ public final class PeftFormat implements AdapterFormat {
     String text = readText(file);
     PeftConfig config = PeftConfig.parse(file, text);
     String modelType = base.metadata().getOrDefault("model_type", "");
-    AdapterMethod method = interchange(config).read(config, modelType);
+    PeftInterchange interchange = interchange(config);
+    AdapterMethod method = interchange.read(config, modelType);
     HeadFiles.Head head = HeadFiles.read(folder);
     StoredHead storedHead = head == null ? null : head.stored();
     Path weights = weights(folder);
@@ -91,8 +92,10 @@ public final class PeftFormat implements AdapterFormat {
     Map<String, Tensor> values = StoredTensors.read(weights, attached, PeftFormat::key);
     var editor = attached.graph().edit();
     values.forEach(editor::initializer);
+    AttachedAdapter read = attached.withGraph(editor.build());
+    interchange.check(weights, read);
     return new StoredAdapter(
-        attached.withGraph(editor.build()),
+        read,
         text,
         storedHead,
         head == null ? List.of() : head.labels(),

@@ -2,6 +2,7 @@ package io.peft4j.adapters.peft;
 
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
+import java.nio.file.Path;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -30,6 +31,14 @@ public interface PeftInterchange {
    * numbers of type Double are written without a fraction, as PEFT does.
    */
   Map<String, @Nullable Object> write(AttachedAdapter adapter);
+
+  /**
+   * Looks at what a file holds beyond shapes and types; by default at nothing.
+   *
+   * @param file of the tensors
+   * @throws io.peft4j.CheckpointFormatException if it cannot be what the method wrote
+   */
+  default void check(Path file, AttachedAdapter read) {}
 
   /** The adapter in a form that its file can hold; by default as it is. */
   default AttachedAdapter storable(AttachedAdapter adapter) {

@@ -114,6 +114,21 @@ public final class StoredTensors {
     }
   }
 
+  /**
+   * Checks indices that a file holds.
+   *
+   * @param entries how many there are to point to
+   */
+  public static void requireWithin(Path file, AdapterTensor tensor, long[] indices, long entries) {
+    for (long index : indices) {
+      if (index < 0 || index >= entries) {
+        throw new CheckpointFormatException(
+            "%s: tensor '%s' holds the index %d, but there are %d entries; is this the adapter's base model?"
+                .formatted(file, PeftFormat.key(tensor), index, entries));
+      }
+    }
+  }
+
   /** Indices, which are kept in the type that they are stored in. */
   private static Tensor wholeNumbers(Path file, String key, Tensor tensor, Tensor expected) {
     if (tensor.dtype() != expected.dtype()) {

@@ -1,7 +1,12 @@
 package io.peft4j.adapters.supertuning;
 
+import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.peft.RecordInterchange;
+import io.peft4j.adapters.peft.StoredTensors;
+import io.peft4j.site.LinearSite;
+import io.peft4j.site.Sites;
+import java.nio.file.Path;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -14,6 +19,17 @@ public final class SupertuningInterchange extends RecordInterchange<Supertuning>
         Supertuning.sparsity(0.99),
         Supertuning.sparsity(0.99),
         Map.of("rank", "r", "alpha", "lora_alpha", "dropout", "lora_dropout"));
+  }
+
+  @Override
+  public void check(Path file, AttachedAdapter read) {
+    for (AdapterTensor tensor : read.tensors()) {
+      if (tensor.parameter().equals("supertuning_indices")) {
+        LinearSite layer = Sites.of(read.base()).linear(tensor.module()).orElseThrow();
+        long[] places = read.graph().initializer(tensor.initializer()).toLongs();
+        StoredTensors.requireWithin(file, tensor, places, layer.outFeatures() * layer.inFeatures());
+      }
+    }
   }
 
   @Override

@@ -1,7 +1,11 @@
 package io.peft4j.adapters.vblora;
 
 import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.peft.RecordInterchange;
+import io.peft4j.adapters.peft.StoredTensors;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +30,17 @@ public final class VbLoraInterchange extends RecordInterchange<VbLora> {
     Map<String, @Nullable Object> settings = new LinkedHashMap<>(super.write(method));
     settings.keySet().retainAll(keys());
     return settings;
+  }
+
+  @Override
+  public void check(Path file, AttachedAdapter read) {
+    for (AdapterTensor tensor : read.tensors()) {
+      if (tensor.parameter().endsWith("_topk_indices")) {
+        long[] chosen = read.graph().initializer(tensor.initializer()).toLongs();
+        int vectors = ((VbLora) read.method()).numVectors();
+        StoredTensors.requireWithin(file, tensor, chosen, vectors);
+      }
+    }
   }
 
   @Override

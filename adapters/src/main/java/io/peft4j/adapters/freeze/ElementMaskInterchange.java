@@ -1,0 +1,87 @@
+package io.peft4j.adapters.freeze;
+
+import io.peft4j.RecipeException;
+import io.peft4j.adapter.AdapterMethod;
+import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapter.MethodRecipe;
+import io.peft4j.adapter.MethodSettings;
+import io.peft4j.adapter.RecordSettings;
+import io.peft4j.adapters.peft.PeftConfig;
+import io.peft4j.adapters.peft.PeftInterchange;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An element mask in recipes, and in the files of an adapter folder: {@code peft_type} {@code
+ * ELEMENT_MASK}, which is ours and which PEFT refuses by name, the settings, and for each weight
+ * the places [n] of type int32 in it as a row of all its elements, and the values [n] there.
+ */
+public final class ElementMaskInterchange implements PeftInterchange, MethodRecipe {
+  private final RecordSettings<ElementMask> settings =
+      new RecordSettings<>(ElementMask.share(0.005), Map.of());
+
+  /** For ServiceLoader. */
+  public ElementMaskInterchange() {}
+
+  @Override
+  public String method() {
+    return ElementMask.NAME;
+  }
+
+  @Override
+  public List<String> keys() {
+    return settings.keys();
+  }
+
+  @Override
+  public AdapterMethod read(MethodSettings given) {
+    return settings.read(given);
+  }
+
+  @Override
+  public boolean describes(AdapterMethod method) {
+    return settings.describes(method);
+  }
+
+  @Override
+  public Map<String, @Nullable Object> write(AdapterMethod method) {
+    return settings.write(method);
+  }
+
+  @Override
+  public String peftType() {
+    return "ELEMENT_MASK";
+  }
+
+  @Override
+  public boolean writes(AdapterMethod method) {
+    return settings.describes(method);
+  }
+
+  @Override
+  public AdapterMethod read(PeftConfig config, String modelType) {
+    try {
+      return settings.read(config);
+    } catch (RecipeException e) {
+      throw config.wrongValue(e);
+    }
+  }
+
+  @Override
+  public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
+    return settings.write(adapter.method());
+  }
+
+  @Override
+  public void check(Path file, AttachedAdapter read) {
+    ElementMask.checkPlaces(file, read);
+  }
+
+  /** How many elements of each weight train must be known before they are read. */
+  @Override
+  public AttachedAdapter storable(AttachedAdapter adapter) {
+    return ElementMask.counted(adapter);
+  }
+}
