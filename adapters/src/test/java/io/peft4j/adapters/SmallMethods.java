@@ -1,10 +1,19 @@
 package io.peft4j.adapters;
 
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
 import io.peft4j.AdaptedModel;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.MethodRecipe;
 import io.peft4j.adapter.MethodRecipes;
+import io.peft4j.adapters.bottleneck.Bottleneck;
+import io.peft4j.adapters.bottleneck.Reduction;
 import io.peft4j.graph.Tensor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -34,6 +43,7 @@ final class SmallMethods {
           Map.entry("bottleneck_size", 8),
           Map.entry("selections", List.of("bias")),
           Map.entry("share", 0.1),
+          Map.entry("adapters", saved()),
           Map.entry("token_indices", List.of(96, 67)));
 
   /** What a method needs otherwise. */
@@ -45,6 +55,32 @@ final class SmallMethods {
           "trainable_tokens", Map.of("targets", List.of("word_embeddings")));
 
   private SmallMethods() {}
+
+  /** Folders of two adapters on the model that methods are tried on. */
+  private static List<String> saved() {
+    try {
+      Path folder = Files.createTempDirectory("adapters");
+      List<String> saved = new ArrayList<>();
+      for (String name : List.of("one", "two")) {
+        Bottleneck method = Bottleneck.pfeiffer().optReduction(Reduction.of(8)).build();
+        Path target = folder.resolve(name);
+        moved(MethodCase.bert().attach(method, saved.size())).save(target);
+        saved.add(target.toString());
+      }
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder)));
+      return saved;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void delete(Path folder) {
+    try {
+      MoreFiles.deleteRecursively(folder, RecursiveDeleteOption.ALLOW_INSECURE);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
 
   static Stream<String> names() {
     return MethodRecipes.all().stream().map(MethodRecipe::method);

@@ -1,6 +1,7 @@
 package io.peft4j.adapter;
 
 import io.peft4j.graph.Graph;
+import java.util.List;
 
 /**
  * A way of adapting a model, with its settings: a record whose constructor checks them. A method is
@@ -39,6 +40,11 @@ public interface AdapterMethod {
    */
   default AttachedAdapter started(AttachedAdapter adapter, DataProbe probe) {
     return adapter;
+  }
+
+  /** What a user should know before it is trained, a sentence each; nothing by default. */
+  default List<String> notes() {
+    return List.of();
   }
 
   /**

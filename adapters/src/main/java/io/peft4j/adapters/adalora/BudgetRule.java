@@ -5,6 +5,7 @@ import io.peft4j.PeftException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.linear.AdaptedLinear;
+import io.peft4j.adapters.linear.PenalizedObjective;
 import io.peft4j.engine.torch.TorchParameters;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
@@ -62,7 +63,9 @@ final class BudgetRule implements StepRule {
 
   @Override
   public Objective judging(Objective objective) {
-    return new OrthogonalObjective(objective, layers, method.orthRegWeight());
+    double weight = method.orthRegWeight();
+    return new PenalizedObjective(
+        objective, "orthogonality " + weight, new Orthogonality(layers, weight));
   }
 
   @Override

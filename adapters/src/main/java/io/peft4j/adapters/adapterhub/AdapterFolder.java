@@ -34,6 +34,18 @@ record AdapterFolder(
   static final String WEIGHTS = "adapter.safetensors";
   private static final String PICKLE = "pytorch_adapter.bin";
 
+  /**
+   * Which model the keys of a file are of.
+   *
+   * @param file the configuration, for messages
+   * @param weights the file of tensors, for messages
+   */
+  record Place(Path file, Path weights, String modelType, String modelClass) {}
+
+  Place place(Path folder) {
+    return new Place(folder.resolve(CONFIG), weights, modelType, modelClass);
+  }
+
   static AdapterFolder read(Path folder, Graph base) {
     Path file = folder.resolve(CONFIG);
     String text = Texts.read(file);

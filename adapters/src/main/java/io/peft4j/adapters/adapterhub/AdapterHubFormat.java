@@ -2,12 +2,14 @@ package io.peft4j.adapters.adapterhub;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import com.google.common.io.MoreFiles;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
-import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.composition.AdapterFusion;
+import io.peft4j.adapters.composition.Member;
+import io.peft4j.adapters.composition.Stack;
 import io.peft4j.adapters.peft.HeadFiles;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.format.AdapterFormat;
@@ -18,14 +20,17 @@ import io.peft4j.loaders.safetensors.SafeTensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
 /**
  * AdapterHub's adapter folder: {@code adapter_config.json} and {@code adapter.safetensors}, whose
  * keys hold the adapter's name; with a head also {@code head_config.json} and {@code
- * model_head.safetensors}. A fusion is a folder of such folders.
+ * model_head.safetensors}. A stack or a fusion is a folder of such folders, with {@code
+ * adapter_setup.json} as the library's {@code save_adapter_setup} writes it.
  */
 public final class AdapterHubFormat implements AdapterFormat {
   /** For ServiceLoader. */
@@ -38,7 +43,7 @@ public final class AdapterHubFormat implements AdapterFormat {
 
   @Override
   public boolean accepts(Path folder) {
-    if (FusionFolder.of(folder) != null) {
+    if (SetupFile.isIn(folder) || FusionFolder.of(folder) != null) {
       return true;
     }
     Path file = folder.resolve(AdapterFolder.CONFIG);
@@ -54,10 +59,18 @@ public final class AdapterHubFormat implements AdapterFormat {
     }
   }
 
+  /** Whether a head lies beside the adapter in a folder. */
+  public static boolean holdsHead(Path folder) {
+    HeadFiles.Head notes = HeadFiles.read(folder);
+    return HeadFolder.isIn(folder) || (notes != null && notes.stored() != null);
+  }
+
   @Override
   public boolean writes(AttachedAdapter adapter) {
-    return adapter.method() instanceof AdapterFusion
-        || Interchanges.writes(NewConfig.bare(adapter.method()));
+    AdapterMethod method = NewConfig.bare(adapter.method());
+    return method instanceof AdapterFusion
+        || method instanceof Stack
+        || Interchanges.writes(method);
   }
 
   @Override
@@ -69,113 +82,84 @@ public final class AdapterHubFormat implements AdapterFormat {
     Graph base = stored.adapter().base();
     for (String text : Texts.split(stored.configuration()).values()) {
       PeftConfig config = PeftConfig.parse(Path.of(AdapterFolder.CONFIG), text);
-      return FileKeys.of(base, config.text("model_type", ""), config.text("model_class", ""));
+      if (config.has("model_class")) {
+        return FileKeys.of(base, config.text("model_type", ""), config.text("model_class", ""));
+      }
     }
     return FileKeys.of(base, "", "");
   }
 
   @Override
   public StoredAdapter read(Path folder, Graph base) {
+    FolderContents contents = new FolderContents();
+    if (SetupFile.isIn(folder)) {
+      return setup(folder, contents, base);
+    }
     Path fusion = FusionFolder.of(folder);
-    if (fusion != null) {
-      return FusionFolder.read(fusion, base);
+    return fusion == null
+        ? single("", folder, contents, base)
+        : FusionFolder.read(fusion, contents, base);
+  }
+
+  private static StoredAdapter single(
+      String place, Path folder, FolderContents contents, Graph base) {
+    AdapterFolder read = contents.adapter(place, folder, base);
+    contents.head(place, folder);
+    return contents.on(base, read.method(), read.name(), read.place(folder), folder);
+  }
+
+  private static StoredAdapter setup(Path folder, FolderContents contents, Graph base) {
+    Path file = folder.resolve(SetupFile.NAME);
+    String text = Texts.read(file);
+    SetupFile setup = SetupFile.read(file, text);
+    List<String> names = setup.names();
+    if (names.size() == 1) {
+      return single("", folder.resolve(names.get(0)), contents, base);
     }
-    AdapterFolder read = AdapterFolder.read(folder, base);
-    Map<String, String> texts = new LinkedHashMap<>();
-    texts.put(AdapterFolder.CONFIG, read.text());
-    Map<String, Tensor> held = new LinkedHashMap<>(SafeTensors.read(read.weights()).tensors());
-    ComposableMethod method = read.method();
-    HeadFolder head = HeadFolder.read(folder);
-    if (head != null) {
-      texts.put(HeadFolder.CONFIG, head.text());
-      held.putAll(head.tensors());
-      method = head.with(method);
+    contents.text(SetupFile.NAME, text);
+    if (setup.isFusion()) {
+      return FusionFolder.read(folder.resolve(String.join(",", names)), contents, base);
     }
-    ComposableMethod whole = method;
-    AttachedAdapter attached =
-        AdapterFolder.inFile(
-            folder.resolve(AdapterFolder.CONFIG), () -> whole.attach(base, read.name(), 0));
-    StoredAdapter stored =
-        StoredValues.of(
-            read.weights(),
-            held,
-            attached,
-            read.modelType(),
-            read.modelClass(),
-            Texts.join(texts),
-            folder);
-    ClassificationHead own = head == null ? null : head.head();
-    return own != null && stored.labels().isEmpty() ? stored.withLabels(own.labels()) : stored;
+    List<Member> members = new ArrayList<>();
+    for (String name : names) {
+      members.add(contents.member(file, folder.resolve(name), name, base));
+    }
+    Stack stack = AdapterFolder.inFile(file, () -> new Stack(members));
+    Path last = folder.resolve(stack.last());
+    contents.head(stack.last(), last);
+    AdapterFolder.Place place = AdapterFolder.read(last, base).place(last);
+    return contents.on(base, stack, contents.named(stack.last()), place, folder);
   }
 
   @Override
   public void write(StoredAdapter stored, String baseModel, Path folder) {
     AdapterMethod method = stored.adapter().method();
-    if (method instanceof AdapterFusion fusion) {
-      writeFusion(stored, fusion, baseModel, folder);
-      return;
-    }
-    Map<String, String> texts = Texts.split(stored.configuration());
-    if (texts.isEmpty()) {
-      texts.put(AdapterFolder.CONFIG, NewConfig.of(stored.adapter(), baseModel));
-    }
-    if (method instanceof WithHead with && !texts.containsKey(HeadFolder.CONFIG)) {
-      texts.put(HeadFolder.CONFIG, HeadFolder.newConfig(stored.adapter(), with, baseModel));
+    Map<String, String> read = Texts.split(stored.configuration());
+    HubFiles places = HubFiles.of(method, read);
+    Map<String, String> texts =
+        read.isEmpty() ? places.newTexts(stored.adapter(), baseModel) : read;
+    String head = HubFiles.in(places.head(), HeadFolder.CONFIG);
+    if (method instanceof WithHead with && !texts.containsKey(head)) {
+      texts.put(head, HeadFolder.newConfig(stored.adapter(), with, baseModel));
     }
     Map<String, Map<String, Tensor>> files = new TreeMap<>();
     for (AdapterTensor tensor : stored.adapter().tensors()) {
-      String file = FileKeys.isHead(tensor) ? HeadFolder.WEIGHTS : AdapterFolder.WEIGHTS;
-      put(files, file, stored, tensor);
+      Tensor value = stored.adapter().graph().initializer(tensor.initializer());
+      files
+          .computeIfAbsent(places.of(tensor), name -> new LinkedHashMap<>())
+          .put(keys(stored).of(tensor), tensor.transposed() ? value.transposed(1, 0) : value);
     }
     AtomicWrite.folder(
         folder,
         target -> {
           for (Map.Entry<String, String> text : texts.entrySet()) {
-            Files.writeString(target.resolve(text.getKey()), text.getValue(), UTF_8);
+            Path file = target.resolve(text.getKey());
+            MoreFiles.createParentDirectories(file);
+            Files.writeString(file, text.getValue(), UTF_8);
           }
           files.forEach(
               (file, tensors) -> SafeTensors.write(target.resolve(file), tensors, Map.of()));
-          HeadFiles.write(target, stored);
-        });
-  }
-
-  private static void put(
-      Map<String, Map<String, Tensor>> files,
-      String file,
-      StoredAdapter stored,
-      AdapterTensor tensor) {
-    Tensor value = stored.adapter().graph().initializer(tensor.initializer());
-    files
-        .computeIfAbsent(file, name -> new LinkedHashMap<>())
-        .put(keys(stored).of(tensor), tensor.transposed() ? value.transposed(1, 0) : value);
-  }
-
-  private static void writeFusion(
-      StoredAdapter stored, AdapterFusion fusion, String baseModel, Path folder) {
-    Map<String, String> read = Texts.split(stored.configuration());
-    Map<String, String> texts =
-        read.isEmpty() ? FusionFolder.newTexts(stored.adapter(), fusion, baseModel) : read;
-    Map<String, Map<String, Tensor>> files = new TreeMap<>();
-    for (AdapterTensor tensor : stored.adapter().tensors()) {
-      put(files, FusionFolder.folder(fusion, tensor), stored, tensor);
-    }
-    AtomicWrite.folder(
-        folder,
-        target -> {
-          for (Map.Entry<String, String> text : texts.entrySet()) {
-            boolean own = text.getKey().equals(FusionFolder.CONFIG);
-            Path place = target.resolve(own ? FusionFolder.NAME : text.getKey());
-            Files.createDirectories(place);
-            String config = own ? FusionFolder.CONFIG : AdapterFolder.CONFIG;
-            Files.writeString(place.resolve(config), text.getValue(), UTF_8);
-          }
-          files.forEach(
-              (name, tensors) -> {
-                boolean own = name.equals(FusionFolder.NAME);
-                String file = own ? FusionFolder.WEIGHTS : AdapterFolder.WEIGHTS;
-                SafeTensors.write(target.resolve(name).resolve(file), tensors, Map.of());
-              });
-          HeadFiles.write(target.resolve(FusionFolder.NAME), stored);
+          HeadFiles.write(target.resolve(places.fusion()), stored);
         });
   }
 }

@@ -20,20 +20,26 @@ import org.jspecify.annotations.Nullable;
  * The head beside an adapter: {@code head_config.json} and {@code model_head.safetensors}.
  *
  * @param text of the configuration
+ * @param name of the head; empty where it is the model's own
  * @param head a head of the library's own kind; null for modules of the model
  * @param tensors by key
  */
-record HeadFolder(String text, @Nullable ClassificationHead head, Map<String, Tensor> tensors) {
+record HeadFolder(
+    String text, String name, @Nullable ClassificationHead head, Map<String, Tensor> tensors) {
   static final String CONFIG = "head_config.json";
   static final String WEIGHTS = "model_head.safetensors";
   private static final String PICKLE = "pytorch_model_head.bin";
 
+  static boolean isIn(Path folder) {
+    return Files.isRegularFile(folder.resolve(CONFIG));
+  }
+
   /** What lies in a folder; null if there is no head. */
   static @Nullable HeadFolder read(Path folder) {
-    Path file = folder.resolve(CONFIG);
-    if (!Files.isRegularFile(file)) {
+    if (!isIn(folder)) {
       return null;
     }
+    Path file = folder.resolve(CONFIG);
     String text = Texts.read(file);
     PeftConfig config = PeftConfig.parse(file, text);
     Path weights = folder.resolve(WEIGHTS);
@@ -47,7 +53,10 @@ record HeadFolder(String text, @Nullable ClassificationHead head, Map<String, Te
     }
     PeftConfig settings = config.object("config");
     return new HeadFolder(
-        text, settings == null ? null : head(settings), SafeTensors.read(weights).tensors());
+        text,
+        config.textOrEmpty("name"),
+        settings == null ? null : head(settings),
+        SafeTensors.read(weights).tensors());
   }
 
   private static ClassificationHead head(PeftConfig settings) {

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 /** The configuration file of an adapter that was made here. */
 final class NewConfig {
   /** The version of the library whose files these are. */
-  private static final String VERSION = "adapters.1.2.0";
+  static final String VERSION = "adapters.1.2.0";
 
   private static final ObjectMapper JSON =
       new ObjectMapper()

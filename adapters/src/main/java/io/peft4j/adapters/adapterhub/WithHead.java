@@ -7,6 +7,7 @@ import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
+import io.peft4j.train.StepRule;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -21,7 +22,12 @@ import org.jspecify.annotations.Nullable;
  */
 public record WithHead(
     ComposableMethod method, List<String> modulesToSave, @Nullable ClassificationHead head)
-    implements ComposableMethod {
+    implements ComposableMethod, StepRule.Source {
+  /** A method with modules that are trained whole; the method alone if there are none. */
+  public static ComposableMethod of(ComposableMethod method, List<String> modulesToSave) {
+    return modulesToSave.isEmpty() ? method : new WithHead(method, modulesToSave, null);
+  }
+
   public WithHead {
     modulesToSave = List.copyOf(modulesToSave);
   }
@@ -34,6 +40,11 @@ public record WithHead(
   @Override
   public Depth depth() {
     return method.depth();
+  }
+
+  @Override
+  public StepRule rule(AttachedAdapter adapter) {
+    return method instanceof StepRule.Source source ? source.rule(adapter) : StepRule.NONE;
   }
 
   @Override

@@ -2,7 +2,6 @@ package io.peft4j.adapters.composition;
 
 import com.google.common.collect.Lists;
 import io.peft4j.RecipeException;
-import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.bottleneck.Bottleneck;
 import io.peft4j.adapters.bottleneck.BottleneckModule;
@@ -10,7 +9,7 @@ import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.compose.ResidualSum;
 import io.peft4j.adapters.compose.TransformerLayer;
-import io.peft4j.graph.GraphEditor;
+import io.peft4j.train.StepRule;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -24,7 +23,7 @@ import java.util.List;
  * @param trainMembers whether the adapters train too, rather than the attention alone
  */
 public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMembers)
-    implements ComposableMethod {
+    implements ComposableMethod, StepRule.Source {
   public static final String NAME = "fusion";
 
   public AdapterFusion {
@@ -53,27 +52,10 @@ public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMe
    */
   public static AttachedAdapter fuse(
       List<AttachedAdapter> adapters, Mixing mixing, boolean trainMembers, long seed) {
-    List<Member> members = new ArrayList<>();
-    for (AttachedAdapter adapter : adapters) {
-      if (!(adapter.method() instanceof Bottleneck bottleneck)) {
-        throw new RecipeException(
-            "adapter '%s' is no bottleneck adapter; only those are fused"
-                .formatted(adapter.name()));
-      }
-      members.add(new Member(adapter.name(), bottleneck));
-    }
+    List<Member> members = Member.of(adapters);
     AdapterFusion fusion = new AdapterFusion(members, mixing, trainMembers);
     AttachedAdapter fused = fusion.attach(adapters.get(0).base(), fusion.names(), seed);
-    GraphEditor editor = fused.graph().edit();
-    for (AttachedAdapter adapter : adapters) {
-      for (AdapterTensor tensor : adapter.tensors()) {
-        if (fused.graph().initializers().containsKey(tensor.initializer())) {
-          editor.initializer(
-              tensor.initializer(), adapter.graph().initializer(tensor.initializer()));
-        }
-      }
-    }
-    return fused.withGraph(editor.build());
+    return Member.withValues(fused, adapters);
   }
 
   @Override
@@ -89,6 +71,11 @@ public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMe
   @Override
   public Depth depth() {
     return Depth.BLOCK;
+  }
+
+  @Override
+  public StepRule rule(AttachedAdapter adapter) {
+    return FusionRule.of(mixing, adapter);
   }
 
   @Override
@@ -113,7 +100,7 @@ public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMe
     at.named(members.get(0).name());
     modules.get(0).addCoupling(); // the library, too, takes the first one's
     if (!trainMembers) {
-      at.freeze(tensor -> tensor.parameter().startsWith("adapters."));
+      at.freeze(tensor -> members.stream().anyMatch(member -> member.owns(tensor)));
     }
   }
 

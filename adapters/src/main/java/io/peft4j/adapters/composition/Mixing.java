@@ -1,6 +1,10 @@
 package io.peft4j.adapters.composition;
 
 import io.peft4j.RecipeException;
+import io.peft4j.adapter.MethodSettings;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The attention of an AdapterFusion.
@@ -12,6 +16,7 @@ import io.peft4j.RecipeException;
  * @param residualBefore whether the residual is added to each uᵢ rather than to the sum
  * @param valueBeforeSoftmax whether the value layer comes before the sum rather than behind it
  * @param identityValue whether the value layer starts near the identity
+ * @param regularization whether training keeps the value layers close to the identity
  * @param dropout the probability with which scores are dropped in training; negative for the
  *     model's own of its attention
  */
@@ -23,12 +28,15 @@ public record Mixing(
     boolean residualBefore,
     boolean valueBeforeSoftmax,
     boolean identityValue,
+    boolean regularization,
     double dropout) {
-  /** With a value layer, which starts near the identity; AdapterHub's default. */
-  public static final Mixing DYNAMIC = new Mixing(true, true, true, false, false, true, true, -1);
+  /** With a value layer that starts near the identity and is kept there; AdapterHub's default. */
+  public static final Mixing DYNAMIC =
+      new Mixing(true, true, true, false, false, true, true, true, -1);
 
   /** Without a value layer. */
-  public static final Mixing STATIC = new Mixing(true, true, false, false, false, true, false, -1);
+  public static final Mixing STATIC =
+      new Mixing(true, true, false, false, false, true, false, false, -1);
 
   public Mixing {
     if (!query && !key && !value) {
@@ -37,5 +45,44 @@ public record Mixing(
     if (!(dropout < 1)) {
       throw new RecipeException("dropout_prob must be below 1, was " + dropout);
     }
+  }
+
+  /**
+   * The attention that settings ask for, under AdapterHub's keys.
+   *
+   * @param standard what holds where they say nothing
+   */
+  public static Mixing read(MethodSettings settings, Mixing standard) {
+    if (settings.flag("temperature", false)) {
+      throw new RecipeException(
+          "temperature is not supported: it changes with every batch and is stored in no file;"
+              + " leave it off");
+    }
+    return new Mixing(
+        settings.flag("query", standard.query),
+        settings.flag("key", standard.key),
+        settings.flag("value", standard.value),
+        settings.flag("query_before_ln", standard.queryBeforeNorm),
+        settings.flag("residual_before", standard.residualBefore),
+        settings.flag("value_before_softmax", standard.valueBeforeSoftmax),
+        settings.flag("value_initialized", standard.identityValue),
+        settings.flag("regularization", standard.regularization),
+        settings.number("dropout_prob", standard.dropout));
+  }
+
+  /** The settings as {@link #read} takes them. */
+  public Map<String, @Nullable Object> fields() {
+    Map<String, @Nullable Object> fields = new TreeMap<>();
+    fields.put("query", query);
+    fields.put("key", key);
+    fields.put("value", value);
+    fields.put("query_before_ln", queryBeforeNorm);
+    fields.put("residual_before", residualBefore);
+    fields.put("value_before_softmax", valueBeforeSoftmax);
+    fields.put("value_initialized", identityValue);
+    fields.put("regularization", regularization);
+    fields.put("dropout_prob", dropout < 0 ? null : dropout);
+    fields.put("temperature", false);
+    return fields;
   }
 }

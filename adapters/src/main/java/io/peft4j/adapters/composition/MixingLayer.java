@@ -11,6 +11,8 @@ import java.util.Map;
 
 /** The attention over adapters in one place. */
 final class MixingLayer {
+  private static final String FUSION = "adapter_fusion_layer.";
+  private static final String VALUE = "value";
   private static final double DEVIATION = 0.02;
   private static final float OFF_DIAGONAL = 1e-6f;
 
@@ -24,8 +26,13 @@ final class MixingLayer {
     this.mixing = mixing;
     this.at = at;
     this.module = module;
-    prefix = "adapter_fusion_layer." + names + ".";
+    prefix = FUSION + names + ".";
     hidden = at.hiddenSize();
+  }
+
+  /** Whether a parameter is the weight of a value layer. */
+  static boolean isValue(String parameter) {
+    return parameter.startsWith(FUSION) && parameter.endsWith("." + VALUE + ".weight");
   }
 
   /**
@@ -58,7 +65,7 @@ final class MixingLayer {
   }
 
   private String sum(String scope, String shares, List<String> outputs, String residual) {
-    Layer value = mixing.value() ? new Layer("value", false) : null;
+    Layer value = mixing.value() ? new Layer(VALUE, false) : null;
     String sum = null;
     for (int i = 0; i < outputs.size(); i++) {
       String v = outputs.get(i);
@@ -94,7 +101,7 @@ final class MixingLayer {
     }
 
     private Tensor start(String name) {
-      if (!name.equals("value") || !mixing.identityValue()) {
+      if (!name.equals(VALUE) || !mixing.identityValue()) {
         return at.normal(DEVIATION, hidden, hidden);
       }
       float[] values = new float[hidden * hidden];

@@ -30,6 +30,11 @@ public record Stack(List<Member> members) implements ComposableMethod {
     }
   }
 
+  /** The name of the last adapter. */
+  public String last() {
+    return members.get(members.size() - 1).name();
+  }
+
   @Override
   public String name() {
     return NAME;

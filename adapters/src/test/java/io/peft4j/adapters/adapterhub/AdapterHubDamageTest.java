@@ -176,7 +176,7 @@ class AdapterHubDamageTest {
   void aFusionWithoutOneOfItsAdaptersNamesIt() throws IOException {
     Path folder = adapter("fusion-dynamic");
     Files.delete(folder.resolve("other/adapter_config.json"));
-    assertRefused(folder, CheckpointFormatException.class, "'other'", "beside the fusion");
+    assertRefused(folder, CheckpointFormatException.class, "'other'", "there is no folder");
   }
 
   @Test

@@ -99,7 +99,7 @@ class BottleneckTest {
             List.of(
                 new Member("a", small().optAfterAttention(true).build()),
                 new Member("b", small().optAfterAttention(true).build())),
-            new Mixing(true, false, true, true, true, false, false, 0),
+            new Mixing(true, false, true, true, true, false, false, true, 0),
             true));
     return methods.entrySet().stream().map(e -> Named.of(e.getKey(), e.getValue()));
   }
