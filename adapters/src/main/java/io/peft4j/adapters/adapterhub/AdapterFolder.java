@@ -63,6 +63,7 @@ record AdapterFolder(
     requireFits(config, base);
     Path weights = weights(folder, WEIGHTS, PICKLE);
     ComposableMethod method = inFile(file, () -> Interchanges.composable(settings));
+    LanguageModels.requireInverse(config, method, base);
     return new AdapterFolder(
         text, name, method, weights, config.text("model_type", ""), config.text("model_class", ""));
   }

@@ -34,6 +34,8 @@ final class NewConfig {
 
   static String of(Graph base, AdapterMethod method, String name, String baseModel) {
     Map<String, @Nullable Object> fields = frame(base, baseModel);
+    fields.computeIfPresent(
+        "model_class", (key, of) -> LanguageModels.modelClass(base, method, of.toString()));
     fields.put("config", Interchanges.fields(method));
     fields.put("name", name);
     return text(fields);

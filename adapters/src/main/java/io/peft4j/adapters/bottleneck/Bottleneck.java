@@ -6,6 +6,9 @@ import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.compose.Nonlinearity;
 import io.peft4j.adapters.compose.TransformerLayer;
+import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphView;
+import io.peft4j.site.Sites;
 import java.util.List;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -282,6 +285,12 @@ public record Bottleneck(
   @Override
   public Depth depth() {
     return Depth.BLOCK;
+  }
+
+  /** Whether this changes what a model's language-model head reads, by a coupling's inverse. */
+  public boolean invertsBeforeHead(Graph base) {
+    return coupling != null
+        && !new VocabularyOutputs(new GraphView(base), Sites.of(base)).find().isEmpty();
   }
 
   @Override

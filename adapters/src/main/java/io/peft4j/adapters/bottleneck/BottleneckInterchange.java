@@ -22,7 +22,7 @@ public final class BottleneckInterchange extends PresetInterchange {
 
   private static Map<String, ComposableMethod> presets() {
     Map<String, Bottleneck.Builder> builders = new LinkedHashMap<>();
-    Coupling coupling = new Coupling(2);
+    Coupling coupling = Coupling.nice(2);
     builders.put(Bottleneck.NAME, Bottleneck.pfeiffer());
     builders.put("pfeiffer", Bottleneck.pfeiffer());
     builders.put("seq_bn", Bottleneck.pfeiffer());
@@ -164,17 +164,12 @@ public final class BottleneckInterchange extends PresetInterchange {
   }
 
   private static @Nullable Coupling coupling(PeftConfig config) {
-    String kind = config.text("inv_adapter", "");
-    return switch (kind) {
+    double reduction = config.number("inv_adapter_reduction_factor", 2);
+    return switch (config.text("inv_adapter", "")) {
       case "" -> null;
-      case "nice" -> new Coupling(config.number("inv_adapter_reduction_factor", 2));
-      case "glow" ->
-          throw unsupported(
-              config,
-              "inv_adapter",
-              "AdapterHub's own GLOW coupling fails in its forward pass, so there is nothing to"
-                  + " agree with; train with nice");
-      default -> throw unsupported(config, "inv_adapter", "it may be null or nice");
+      case "nice" -> Coupling.nice(reduction);
+      case "glow" -> Coupling.glow(reduction);
+      default -> throw unsupported(config, "inv_adapter", "it may be null, nice or glow");
     };
   }
 
@@ -210,7 +205,8 @@ public final class BottleneckInterchange extends PresetInterchange {
     fields.put("stochastic_depth", bottleneck.stochasticDepth());
     fields.put("leave_out", bottleneck.leaveOut());
     fields.put("drop_first", bottleneck.dropFirst()); // ours: training alone reads it
-    fields.put("inv_adapter", coupling == null ? null : "nice");
+    fields.put(
+        "inv_adapter", coupling == null ? null : coupling.form().name().toLowerCase(Locale.ROOT));
     fields.put("inv_adapter_reduction_factor", coupling == null ? null : coupling.reduction());
     addPhm(fields, bottleneck.phm());
     return fields;

@@ -131,12 +131,17 @@ public final class Attachment extends AddedNodes {
 
   /** What a linear layer of the model reads in the graph as it is now. */
   public String input(LinearSite site) {
+    return product(site).requiredInput(0);
+  }
+
+  /** The node of a linear layer, in the graph as it is now, that multiplies with its weight. */
+  public Node product(LinearSite site) {
     Node node = producer(site.output());
     if (!node.is("Add")) {
-      return node.requiredInput(0);
+      return node;
     }
     Node first = view.producer(node.input(0), "MatMul");
-    return producer(node.requiredInput(first == null ? 1 : 0)).requiredInput(0);
+    return producer(node.requiredInput(first == null ? 1 : 0));
   }
 
   /** Notes a module that the adapter changes. */

@@ -136,7 +136,7 @@ class AdapterHubDamageTest {
       delimiter = '|',
       value = {
         "seq_bn | \"cross_adapter\": false | \"cross_adapter\": true | cross_adapter",
-        "seq_bn | \"inv_adapter\": null | \"inv_adapter\": \"glow\" | inv_adapter",
+        "seq_bn | \"inv_adapter\": null | \"inv_adapter\": \"odd\" | inv_adapter",
         "seq_bn | \"scaling\": 1.0 | \"scaling\": \"other\" | scaling",
         "seq_bn | \"residual_before_ln\": true | \"residual_before_ln\": \"x\" |"
             + " residual_before_ln",

@@ -87,11 +87,12 @@ class BottleneckTest {
                 new Phm(
                     4, true, true, true, false, true, 1, true, "uniform", 1e-4, "glorot-normal"))
             .build());
+    methods.put("glow", small().optCoupling(Coupling.glow(4)).build());
     methods.put(
         "stack",
         new Stack(
             List.of(
-                new Member("language", small().optCoupling(new Coupling(2)).build()),
+                new Member("language", small().optCoupling(Coupling.nice(2)).build()),
                 new Member("task", Bottleneck.houlsby().optReduction(Reduction.of(8)).build()))));
     methods.put(
         "fusion behind attention too, value behind the sum",

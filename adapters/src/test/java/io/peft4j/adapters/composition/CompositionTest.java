@@ -132,7 +132,7 @@ class CompositionTest {
   void aFrozenMemberKeepsItsCouplingToo() {
     List<Member> members =
         List.of(
-            new Member("a", small().optCoupling(new Coupling(2)).build()),
+            new Member("a", small().optCoupling(Coupling.nice(2)).build()),
             new Member("b", small().build()));
     AdaptedModel model =
         MethodCase.bert().attach(new AdapterFusion(members, Mixing.DYNAMIC, false));
@@ -242,7 +242,7 @@ class CompositionTest {
             .attach(
                 new Stack(
                     List.of(
-                        new Member("language", small().optCoupling(new Coupling(2)).build()),
+                        new Member("language", small().optCoupling(Coupling.nice(2)).build()),
                         new Member(
                             "task", Bottleneck.houlsby().optReduction(Reduction.of(8)).build()))),
                 9));

@@ -20,6 +20,7 @@ final class ElementwiseLowerings {
           .put("Sin", unary("torch.sin(%s)"))
           .put("Cos", unary("torch.cos(%s)"))
           .put("Tan", unary("torch.tan(%s)"))
+          .put("Atan", unary("torch.atan(%s)"))
           .put("Tanh", unary("torch.tanh(%s)"))
           .put("Sigmoid", unary("torch.sigmoid(%s)"))
           .put("Relu", unary("torch.relu(%s)"))
