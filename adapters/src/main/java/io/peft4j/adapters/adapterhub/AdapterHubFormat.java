@@ -7,6 +7,7 @@ import io.peft4j.CheckpointFormatException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
+import io.peft4j.adapters.bottleneck.Bottleneck;
 import io.peft4j.adapters.composition.AdapterFusion;
 import io.peft4j.adapters.composition.Member;
 import io.peft4j.adapters.composition.Stack;
@@ -63,6 +64,15 @@ public final class AdapterHubFormat implements AdapterFormat {
   public static boolean holdsHead(Path folder) {
     HeadFiles.Head notes = HeadFiles.read(folder);
     return HeadFolder.isIn(folder) || (notes != null && notes.stored() != null);
+  }
+
+  /** Whether the bottleneck adapter in a folder has an invertible one with it. */
+  public static boolean hasCoupling(Path folder) {
+    Path file = folder.resolve(AdapterFolder.CONFIG);
+    PeftConfig settings = PeftConfig.parse(file, Texts.read(file)).object("config");
+    return settings != null
+        && Interchanges.read(settings) instanceof Bottleneck bottleneck
+        && bottleneck.coupling() != null;
   }
 
   @Override

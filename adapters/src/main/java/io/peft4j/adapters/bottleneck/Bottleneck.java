@@ -10,6 +10,7 @@ import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphView;
 import io.peft4j.site.Sites;
 import java.util.List;
+import java.util.Locale;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
@@ -78,9 +79,10 @@ public record Bottleneck(
           "drop_first needs a bottleneck without which the layer is the model's own:"
               + " original_ln_after and residual_before_ln, and no ln_after");
     }
-    if (phm != null && start == Start.MAM_ADAPTER) {
+    if (phm != null && start != Start.BERT) {
       throw new RecipeException(
-          "init_weights 'mam_adapter' does not go with phm_layer; take 'bert'");
+          "init_weights '%s' does not go with phm_layer; take 'bert'"
+              .formatted(start.name().toLowerCase(Locale.ROOT)));
     }
   }
 

@@ -164,12 +164,20 @@ public final class BottleneckInterchange extends PresetInterchange {
   }
 
   private static @Nullable Coupling coupling(PeftConfig config) {
-    double reduction = config.number("inv_adapter_reduction_factor", 2);
-    return switch (config.text("inv_adapter", "")) {
+    PeftConfig old = config.object("invertible_adapter"); // as the library's first version had it
+    if (old != null) {
+      return coupling(old, "block_type", "reduction_factor");
+    }
+    return coupling(config, "inv_adapter", "inv_adapter_reduction_factor");
+  }
+
+  private static @Nullable Coupling coupling(PeftConfig config, String form, String factor) {
+    double reduction = config.number(factor, 2);
+    return switch (config.text(form, "")) {
       case "" -> null;
       case "nice" -> Coupling.nice(reduction);
       case "glow" -> Coupling.glow(reduction);
-      default -> throw unsupported(config, "inv_adapter", "it may be null, nice or glow");
+      default -> throw unsupported(config, form, "it may be null, nice or glow");
     };
   }
 

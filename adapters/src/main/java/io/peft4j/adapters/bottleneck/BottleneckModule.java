@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * #up}, {@link #output}), and the block's own sum and norm behind it ({@link #join}).
  */
 public final class BottleneckModule {
+  private static final String NORM_AFTER = "adapter_norm_after.";
   private static final double EPSILON = 1e-5; // torch's default
   private static final double GATE_DEVIATION = 0.02;
 
@@ -56,6 +57,42 @@ public final class BottleneckModule {
   /** Whether a layer has bottlenecks. */
   public boolean isIn(TransformerLayer layer) {
     return !method.leaveOut().contains(layer.number());
+  }
+
+  /**
+   * Keeps the coupling in the adapter's files where another one's is used: a composition has the
+   * first one's.
+   */
+  public void keepCoupling() {
+    Coupling coupling = method.coupling();
+    if (coupling != null) {
+      CouplingBlock.of(coupling, method.nonLinearity(), at);
+      at.freeze(tensor -> tensor.parameter().startsWith("invertible_" + prefix));
+    }
+  }
+
+  /** Keeps in the adapter's files what a fusion passes over of a bottleneck: gate and last norm. */
+  public void keepUnused(String module) {
+    if (method.gating()) {
+      at.stored(module, gate("weight"), gateWeight());
+      at.stored(module, gate("bias"), gateBias());
+    }
+    if (method.norms().after()) {
+      at.stored(module, prefix + NORM_AFTER + "weight", Attachment.filled(1, hidden));
+      at.stored(module, prefix + NORM_AFTER + "bias", Attachment.filled(0, hidden));
+    }
+  }
+
+  private String gate(String name) {
+    return prefix + "gate." + name;
+  }
+
+  private Tensor gateWeight() {
+    return at.normal(GATE_DEVIATION, 1, hidden);
+  }
+
+  private static Tensor gateBias() {
+    return Attachment.filled(0, 1);
   }
 
   /** Adds the coupling behind the embeddings, if there is one; after all layers. */
@@ -119,9 +156,8 @@ public final class BottleneckModule {
   private String output(TransformerLayer layer, String module, String x, String up) {
     String h = at.dropout(module + "." + prefix + "dropout", up, method.dropout());
     if (method.gating()) {
-      Tensor start = at.normal(GATE_DEVIATION, 1, hidden);
-      String weight = at.parameter(module, prefix + "gate.weight", start);
-      String bias = at.parameter(module, prefix + "gate.bias", Attachment.filled(0, 1));
+      String weight = at.parameter(module, gate("weight"), gateWeight());
+      String bias = at.parameter(module, gate("bias"), gateBias());
       h = at.node(module, "Mul", h, at.gate(module + "." + prefix + "gate", x, weight, bias));
     }
     return layerDrop == null ? h : layerDrop.kept(layer.number(), module, h);
@@ -140,7 +176,7 @@ public final class BottleneckModule {
     boolean first = residual != null && norms.residualBeforeAfter();
     String h = first && residual != null ? at.node(module, "Add", up, residual) : up;
     if (norms.after()) {
-      h = norm(module, prefix + "adapter_norm_after.", h);
+      h = norm(module, prefix + NORM_AFTER, h);
     }
     return residual == null || first ? h : at.node(module, "Add", h, residual);
   }

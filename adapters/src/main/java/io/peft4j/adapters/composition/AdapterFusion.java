@@ -97,8 +97,7 @@ public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMe
         add(at, modules, layer, layer.afterAttention(), at.names().attention(layer));
       }
     }
-    at.named(members.get(0).name());
-    modules.get(0).addCoupling(); // the library, too, takes the first one's
+    Member.addCouplings(members, modules, at);
     if (!trainMembers) {
       at.freeze(tensor -> members.stream().anyMatch(member -> member.owns(tensor)));
     }
@@ -120,6 +119,7 @@ public record AdapterFusion(List<Member> members, Mixing mixing, boolean trainMe
     for (int i = 0; i < members.size(); i++) {
       at.named(members.get(i).name());
       outputs.add(modules.get(i).up(layer, module, input));
+      modules.get(i).keepUnused(module);
     }
     if (residual == null) {
       throw new IllegalStateException("a sequential bottleneck without residual");

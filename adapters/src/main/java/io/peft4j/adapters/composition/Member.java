@@ -4,6 +4,8 @@ import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.bottleneck.Bottleneck;
+import io.peft4j.adapters.bottleneck.BottleneckModule;
+import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.graph.GraphEditor;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -61,7 +63,7 @@ public record Member(String name, Bottleneck method) {
     return composed.withGraph(editor.build());
   }
 
-  /** The members of a composition, checked: the first alone may have a coupling. */
+  /** The members of a composition, checked. */
   static List<Member> checked(List<Member> members, String composition) {
     if (members.size() < 2) {
       throw new RecipeException(
@@ -74,11 +76,6 @@ public record Member(String name, Bottleneck method) {
             "%s has two adapters of the name '%s'; give them names of their own"
                 .formatted(composition, member.name()));
       }
-      if (member.method().coupling() != null && !member.equals(members.get(0))) {
-        throw new RecipeException(
-            "adapter '%s' has inv_adapter, which only the first of a %s may have"
-                .formatted(member.name(), composition));
-      }
       if (member.method().isParallel()) {
         throw new RecipeException(
             "adapter '%s' is parallel; %s takes sequential bottlenecks only"
@@ -86,6 +83,18 @@ public record Member(String name, Bottleneck method) {
       }
     }
     return List.copyOf(members);
+  }
+
+  /** Adds the coupling of the first, as the library does, and keeps those of the others. */
+  static void addCouplings(List<Member> members, List<BottleneckModule> modules, Attachment at) {
+    for (int i = 0; i < members.size(); i++) {
+      at.named(members.get(i).name());
+      if (i == 0) {
+        modules.get(i).addCoupling();
+      } else {
+        modules.get(i).keepCoupling();
+      }
+    }
   }
 
   /** The names joined by commas, as AdapterHub names a fusion. */

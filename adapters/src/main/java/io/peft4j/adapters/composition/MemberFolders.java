@@ -92,11 +92,19 @@ record MemberFolders(List<Path> folders, List<String> names) {
     return renamed.withGraph(editor.build());
   }
 
-  /** What is to be said of heads beside the adapters. */
+  /** What of the folders a composition does not use. */
   List<String> notes() {
-    return folders.stream()
-        .filter(AdapterHubFormat::holdsHead)
-        .map(folder -> "the head beside the adapter in " + folder + " is not used")
-        .toList();
+    List<String> notes = new ArrayList<>();
+    for (Path folder : folders) {
+      if (AdapterHubFormat.holdsHead(folder)) {
+        notes.add("the head beside the adapter in " + folder + " is not used");
+      }
+      if (!folder.equals(folders.get(0)) && AdapterHubFormat.hasCoupling(folder)) {
+        notes.add(
+            "the invertible adapter in %s is not used, only that of the first, %s, if it has one"
+                .formatted(folder, folders.get(0)));
+      }
+    }
+    return notes;
   }
 }

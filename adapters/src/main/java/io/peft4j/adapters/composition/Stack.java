@@ -68,7 +68,6 @@ public record Stack(List<Member> members) implements ComposableMethod {
         }
       }
     }
-    at.named(members.get(0).name());
-    modules.get(0).addCoupling(); // the library, too, takes the first one's
+    Member.addCouplings(members, modules, at);
   }
 }

@@ -30,6 +30,10 @@ record StackOnFolders(
       throw new RecipeException(
           "adapters must name the folder of each adapter below the new one, has none");
     }
+    if (top.method().coupling() != null) {
+      throw new RecipeException(
+          "inv_adapter of the new adapter would not be used: a stack has that of its first one");
+    }
   }
 
   @Override

@@ -259,6 +259,11 @@ class BottleneckTest {
         .hasMessageContaining("drop_first needs");
     assertThatThrownBy(() -> norms(false, true, Norms.Residual.SUM, false, false))
         .hasMessageContaining("post_add");
+    for (Start start : List.of(Start.MAM_ADAPTER, Start.HOULSBY)) {
+      assertThatThrownBy(() -> Bottleneck.compacter().optStart(start).build())
+          .isInstanceOf(RecipeException.class)
+          .hasMessageContaining("does not go with phm_layer");
+    }
     assertThatThrownBy(() -> new Reduction(null, Map.of()))
         .hasMessageContaining("reduction_factor is empty");
   }

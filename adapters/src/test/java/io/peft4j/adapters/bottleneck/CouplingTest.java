@@ -220,6 +220,24 @@ class CouplingTest {
   }
 
   @Test
+  void theFormOfTheLibrarysFirstVersionIsRead() throws IOException {
+    AdaptedModel adapted = MethodCase.bert().attach(with(Coupling.glow(4)), 3);
+    Path saved = folder.resolve("old");
+    adapted.save(saved);
+    Path config = saved.resolve("adapter_config.json");
+    String text = Files.readString(config);
+    String old =
+        text.replaceFirst(
+                "\"inv_adapter\" : \"glow\"",
+                "\"invertible_adapter\": {\"block_type\": \"glow\", \"reduction_factor\": 4.0}")
+            .replaceFirst("\"inv_adapter_reduction_factor\" : 4.0,", "");
+    assertThat(old).doesNotContain("inv_adapter");
+    Files.writeString(config, old);
+    assertThat(MethodCase.bert().load(saved).adapter().method())
+        .isEqualTo(adapted.adapter().method());
+  }
+
+  @Test
   void onALanguageModelTheFolderNamesTheClassThatTakesItBack() throws IOException {
     MethodCase golden = MethodCase.peft("lora-llama");
     AdaptedModel adapted = golden.base().attach(with(Coupling.nice(2)), 3);

@@ -8,11 +8,15 @@ import io.peft4j.AdaptedModel;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.PeftException;
 import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.adapters.FiniteDifferences;
 import io.peft4j.adapters.MethodCase;
 import io.peft4j.adapters.bottleneck.Bottleneck;
 import io.peft4j.adapters.bottleneck.Coupling;
+import io.peft4j.adapters.bottleneck.Norms;
 import io.peft4j.adapters.bottleneck.Reduction;
 import io.peft4j.adapters.compose.Attachment;
+import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.compose.ResidualSum;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.torch.TorchEngine;
@@ -272,6 +276,42 @@ class CompositionTest {
     AdaptedModel task = MethodCase.bert().load(saved.resolve("task"));
     assertThat(task.adapter().method())
         .isEqualTo(Bottleneck.houlsby().optReduction(Reduction.of(8)).build());
+  }
+
+  static Stream<ComposableMethod> withUnusedParts() {
+    Bottleneck.Builder more =
+        small()
+            .optGating(true)
+            .optCoupling(Coupling.glow(4))
+            .optNorms(new Norms(true, true, true, true, Norms.Residual.BLOCK, false));
+    List<Member> members =
+        List.of(new Member("a", more.build()), new Member("b", more.optDropout(0.1).build()));
+    return Stream.of(new AdapterFusion(members, Mixing.DYNAMIC, true), new Stack(members));
+  }
+
+  /** A fusion uses no gates and no last norms; of several couplings, only the first is used. */
+  @ParameterizedTest
+  @MethodSource("withUnusedParts")
+  void whatAMemberHasThatIsNotUsedStaysInItsFiles(ComposableMethod method) {
+    AdaptedModel adapted = moved(MethodCase.bert().attach(method));
+    adapted.save(folder.resolve("saved"));
+    AdaptedModel read = MethodCase.bert().load(folder.resolve("saved"));
+    assertThat(logits(read).contentEquals(logits(adapted))).isTrue();
+    AdaptedModel alone = MethodCase.bert().load(folder.resolve("saved/b"));
+    assertThat(alone.adapter().tensors())
+        .anyMatch(t -> t.parameter().equals("adapters.b.gate.weight"))
+        .anyMatch(t -> t.parameter().equals("adapters.b.adapter_norm_after.weight"))
+        .anyMatch(t -> t.parameter().equals("invertible_adapters.b.s1.0.weight"));
+    for (AdapterTensor tensor : alone.adapter().tensors()) {
+      Tensor value = alone.graph().initializer(tensor.initializer());
+      assertThat(adapted.graph().initializer(tensor.initializer()).contentEquals(value))
+          .as(tensor.initializer())
+          .isTrue();
+    }
+    assertThat(adapted.graph().trainable())
+        .noneMatch(name -> name.contains("invertible_adapters.b."))
+        .anyMatch(name -> name.contains("invertible_adapters.a."));
+    FiniteDifferences.checkSome(adapted, CASE.labelled(), 1);
   }
 
   @Test
