@@ -22,6 +22,11 @@ final class OwnProcess {
     throw new IOException("/proc/self/status has no VmHWM; the benchmark needs Linux");
   }
 
+  /** What all cores together have worked for this process so far. */
+  static long processorNanos() {
+    return ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos();
+  }
+
   /**
    * From the start of the process until now. {@link ProcessHandle} is off by up to a second: it
    * adds to a time of booting in whole seconds.
