@@ -11,6 +11,7 @@ final class FusedLowerings {
           .put("Linear", FusedLowerings::linear)
           .put("Silu", FusedLowerings::silu)
           .put("ScaledAdd", FusedLowerings::scaledAdd)
+          .put("MulAdd", FusedLowerings::mulAdd)
           .put("Attention", FusedLowerings::attention)
           .build();
 
@@ -52,6 +53,14 @@ final class FusedLowerings {
         0,
         Operand.variable(
             c.in(0).dtype(), c.broadcast(List.of(c.in(0), c.in(1)), variable), variable));
+  }
+
+  /** x y + z, of floating point. */
+  private static void mulAdd(LoweringContext c) {
+    String variable =
+        c.assign("torch.addcmul(%s, %s, %s)".formatted(c.tensor(2), c.tensor(0), c.tensor(1)));
+    List<Operand> all = List.of(c.in(0), c.in(1), c.in(2));
+    c.set(0, Operand.variable(c.in(0).dtype(), c.broadcast(all, variable), variable));
   }
 
   /**

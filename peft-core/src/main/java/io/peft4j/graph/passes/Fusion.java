@@ -7,6 +7,7 @@ import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Node;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,7 @@ public final class Fusion {
     result = rewrite(result, AttentionPattern::match);
     result = rewrite(result, Fusion::silu);
     result = rewrite(result, Fusion::scaledAdd);
+    result = rewrite(result, Fusion::mulAdd);
     return result;
   }
 
@@ -79,6 +81,30 @@ public final class Fusion {
             "ScaledAdd",
             List.of(add.requiredInput(0), mul.requiredInput(0)),
             Map.of("alpha", Attribute.of((float) alpha)));
+  }
+
+  /** Add(Mul(x, trained), z), which one pass over memory computes; no arithmetic on shapes. */
+  private static @Nullable Node mulAdd(GraphView view, Node add) {
+    if (!add.is("Add")) {
+      return null;
+    }
+    Node mul = view.producer(add.input(0), "Mul");
+    if (mul == null || view.onlyConsumer(mul.output()) == null || !trains(view, mul.input(1))) {
+      return null;
+    }
+    return own(
+        add,
+        "MulAdd",
+        List.of(mul.requiredInput(0), mul.requiredInput(1), add.requiredInput(1)),
+        Map.of());
+  }
+
+  /** Whether a value is trained, or made of something that is by one node. */
+  private static boolean trains(GraphView view, @Nullable String value) {
+    Set<String> trainable = view.graph().trainable();
+    Node node = view.producer(value);
+    return trainable.contains(value)
+        || (node != null && node.inputs().stream().anyMatch(trainable::contains));
   }
 
   /** A node of our own domain in another's place. */
