@@ -170,6 +170,12 @@ public final class AdaptedModel {
         difference);
   }
 
+  /** The model with adapter and head as nodes like its own; nothing is folded into weights. */
+  public PretrainedModel unmerged() {
+    Graph whole = withNotes(graph().edit());
+    return new PretrainedModel(base.checkpoint().withGraph(whole).withLabels(labels()));
+  }
+
   private Graph mergedGraph() {
     GraphEditor editor = stored.adapter().method().merge(stored.adapter()).edit();
     graph()
@@ -180,6 +186,10 @@ public final class AdaptedModel {
                 editor.initializer(key, graph().initializer(key));
               }
             });
+    return withNotes(editor);
+  }
+
+  private Graph withNotes(GraphEditor editor) {
     if (!stored.provenance().isEmpty()) {
       editor.metadata(Checkpoint.PROVENANCE_KEY, Checkpoint.text(stored.provenance()));
     }

@@ -92,6 +92,13 @@ final class ExportCommand extends Subcommand {
   private @Nullable ExportTask task;
 
   @Option(
+      names = "--unmerged",
+      description =
+          "For ONNX: the adapter stays in the graph as nodes of its own, as one that cannot be"
+              + " merged must.")
+  private boolean unmerged;
+
+  @Option(
       names = "--batch",
       converter = Axis.class,
       paramLabel = "N|dynamic",
@@ -156,7 +163,7 @@ final class ExportCommand extends Subcommand {
     check(file);
     ModelArguments.Opened opened = model.open();
     Outputs.requireModelTarget(output, overwrite, model.path(), model.adapter());
-    PretrainedModel plain = opened.merged();
+    PretrainedModel plain = unmerged ? opened.unmerged() : opened.merged();
     Dataset rows = data == null ? null : DataFiles.read(data, DataFiles.Columns.standard(), true);
     double usual = Math.max(export.tolerance(), OutputDifference.tolerance(plain.graph()));
     double accepted = tolerance == null ? usual : tolerance;
@@ -202,6 +209,9 @@ final class ExportCommand extends Subcommand {
     boolean forOnnx = opset != null || half || task != null || batch != null || sequence != null;
     if (format == Format.SAFETENSORS && (forOnnx || !names.isEmpty())) {
       throw wrongUsage("--opset, --fp16, --task, --batch, --sequence and --rename are for ONNX");
+    }
+    if (unmerged && (format == Format.SAFETENSORS || model.adapter() == null)) {
+      throw wrongUsage("--unmerged is for ONNX with an --adapter");
     }
     if (format == Format.SAFETENSORS && file) {
       throw wrongUsage("SafeTensors are written as a folder; give one as --output");

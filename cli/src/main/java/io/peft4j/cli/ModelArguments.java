@@ -38,6 +38,11 @@ final class ModelArguments {
       return adapted == null ? base : adapted.merge().model();
     }
 
+    /** The model with its adapter, if there is one, as a part of its graph. */
+    PretrainedModel unmerged() {
+      return adapted == null ? base : adapted.unmerged();
+    }
+
     Graph graph() {
       return adapted == null ? base.graph() : adapted.graph();
     }

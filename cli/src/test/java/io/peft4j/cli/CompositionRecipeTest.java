@@ -75,6 +75,44 @@ class CompositionRecipeTest {
     return "method: fusion, adapters: [%s, %s]%s".formatted(adapter("a"), adapter("b"), more);
   }
 
+  @Test
+  void aFusionIsExportedUnmergedAndInspected() throws IOException {
+    train(folder, "fused", fusion(""), 7);
+    Path saved = folder.resolve("fused/adapter");
+    Path export = folder.resolve("fused.onnx");
+    Cli merged =
+        Cli.run("export", model, "--adapter", saved, "--format", "onnx", "--output", export);
+    merged.assertFailed(1);
+    assertThat(merged.lastLine()).contains("or export it unmerged");
+    Cli cli =
+        Cli.run(
+            "export",
+            model,
+            "--adapter",
+            saved,
+            "--format",
+            "onnx",
+            "--output",
+            export,
+            "--unmerged");
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    Cli before = Cli.run("evaluate", model, "--adapter", saved, "--data", rows, "--json");
+    Cli after = Cli.run("evaluate", export, "--data", rows, "--json");
+    assertThat(JSON.readTree(after.out()).at("/accuracy"))
+        .isEqualTo(JSON.readTree(before.out()).at("/accuracy"));
+    JsonNode report = JSON.readTree(Cli.run("adapter", "inspect", saved, "--json").out());
+    assertThat(report.at("/method").asText()).isEqualTo("fusion");
+    assertThat(report.at("/labels")).hasSize(2);
+    long parameters =
+        tensors(saved).entrySet().stream()
+            .filter(entry -> !entry.getKey().contains("head.safetensors"))
+            .mapToLong(entry -> entry.getValue().size())
+            .sum();
+    assertThat(report.at("/parameters").asLong()).isEqualTo(parameters);
+    Cli.run("export", model, "--format", "onnx", "--output", folder.resolve("x.onnx"), "--unmerged")
+        .assertFailed(2);
+  }
+
   private static String stack(String more) {
     return "method: stack, adapters: [%s], reduction_factor: 4, dropout: 0.1%s"
         .formatted(adapter("a"), more);

@@ -60,9 +60,20 @@ public final class AdapterHubFormat implements AdapterFormat {
     }
   }
 
+  /** The folder, of an adapter's folders, in which peft4j's notes on it lie. */
+  public static Path notes(Path folder) {
+    Path file = folder.resolve(SetupFile.NAME);
+    if (SetupFile.isIn(folder)) {
+      SetupFile setup = SetupFile.read(file, Texts.read(file));
+      return setup.isFusion() ? folder.resolve(setup.joined()) : folder;
+    }
+    Path fusion = FusionFolder.of(folder);
+    return fusion == null ? folder : fusion;
+  }
+
   /** Whether a head lies beside the adapter in a folder. */
   public static boolean holdsHead(Path folder) {
-    HeadFiles.Head notes = HeadFiles.read(folder);
+    HeadFiles.Head notes = HeadFiles.read(notes(folder));
     return HeadFolder.isIn(folder) || (notes != null && notes.stored() != null);
   }
 
@@ -128,7 +139,7 @@ public final class AdapterHubFormat implements AdapterFormat {
     }
     contents.text(SetupFile.NAME, text);
     if (setup.isFusion()) {
-      return FusionFolder.read(folder.resolve(String.join(",", names)), contents, base);
+      return FusionFolder.read(folder.resolve(setup.joined()), contents, base);
     }
     List<Member> members = new ArrayList<>();
     for (String name : names) {

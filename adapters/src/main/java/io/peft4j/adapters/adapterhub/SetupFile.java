@@ -51,6 +51,11 @@ record SetupFile(boolean isFusion, List<String> names) {
     return new SetupFile(type.equals(FUSE), names);
   }
 
+  /** The names as a fusion of these adapters is called. */
+  String joined() {
+    return String.join(",", names);
+  }
+
   /** The text of the file. */
   String text() {
     Map<String, @Nullable Object> setup = new LinkedHashMap<>();

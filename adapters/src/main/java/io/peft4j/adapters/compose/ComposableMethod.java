@@ -34,7 +34,7 @@ public interface ComposableMethod extends AdapterMethod {
   @Override
   default Graph merge(AttachedAdapter adapter) {
     throw new PeftException(
-        "%s adds modules that no weight of the model can take up, so it cannot be merged; keep the adapter apart, or export the adapted model"
+        "%s adds modules that no weight of the model can take up, so it cannot be merged; keep the adapter apart, or export it unmerged"
             .formatted(name()));
   }
 }

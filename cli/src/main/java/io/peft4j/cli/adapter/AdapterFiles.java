@@ -1,6 +1,7 @@
 package io.peft4j.cli.adapter;
 
 import io.peft4j.CheckpointFormatException;
+import io.peft4j.adapters.adapterhub.AdapterHubFormat;
 import io.peft4j.adapters.combine.LoraUpdates;
 import io.peft4j.adapters.peft.HeadFiles;
 import io.peft4j.adapters.peft.PeftConfig;
@@ -16,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,7 +41,7 @@ record AdapterFiles(
 
   static AdapterFiles read(Path folder) {
     AdapterFormat format = Formats.adapter(folder);
-    HeadFiles.Head head = HeadFiles.read(folder);
+    HeadFiles.Head head = HeadFiles.read(AdapterHubFormat.notes(folder));
     List<String> labels = head == null ? List.of() : head.labels();
     Map<String, String> provenance = head == null ? Map.of() : head.provenance();
     if (format.name().equals("peft")) {
@@ -56,22 +58,33 @@ record AdapterFiles(
           provenance);
     }
     Path file = folder.resolve("adapter_config.json");
-    PeftConfig config = PeftConfig.parse(file, text(file));
+    boolean isSingle = Files.isRegularFile(file);
+    PeftConfig config = PeftConfig.parse(file, isSingle ? text(file) : "{}");
     PeftConfig settings = config.object("config");
     return new AdapterFiles(
         folder,
         format.name(),
-        settings == null ? "fusion" : settings.text("architecture", "adapter"),
+        settings == null ? composition(folder) : settings.text("architecture", "adapter"),
         config.textOrEmpty("model_name"),
-        tensors(folder),
+        isSingle ? tensors(folder) : tensorsWithin(folder),
         Map.of(),
         labels,
         provenance);
   }
 
+  /** What a folder of several adapters makes of them. */
+  private static String composition(Path folder) {
+    Path file = folder.resolve("adapter_setup.json");
+    PeftConfig setup =
+        Files.isRegularFile(file)
+            ? PeftConfig.parse(file, text(file)).object("adapter_setup")
+            : null;
+    return setup != null && setup.text("type", "").equals("Stack") ? "stack" : "fusion";
+  }
+
   private static String text(Path file) {
     try {
-      return Files.isRegularFile(file) ? Files.readString(file, StandardCharsets.UTF_8) : "{}";
+      return Files.readString(file, StandardCharsets.UTF_8);
     } catch (IOException e) {
       throw new CheckpointFormatException(file + " cannot be read: " + e.getMessage(), e);
     }
@@ -80,6 +93,19 @@ record AdapterFiles(
   private static Map<String, Tensor> tensors(Path folder) {
     Path file = folder.resolve("adapter.safetensors");
     return Files.isRegularFile(file) ? Formats.tensorFiles().read(file) : new TreeMap<>();
+  }
+
+  /** The tensors of the adapters in a folder, and of what mixes them. */
+  private static Map<String, Tensor> tensorsWithin(Path folder) {
+    Map<String, Tensor> all = new TreeMap<>();
+    try (Stream<Path> files = Files.walk(folder, 2)) {
+      files
+          .filter(file -> file.getFileName().toString().matches("(model_)?adapter.*\\.safetensors"))
+          .forEach(file -> all.putAll(Formats.tensorFiles().read(file)));
+      return all;
+    } catch (IOException e) {
+      throw new CheckpointFormatException(folder + " cannot be read: " + e.getMessage(), e);
+    }
   }
 
   long parameters() {
