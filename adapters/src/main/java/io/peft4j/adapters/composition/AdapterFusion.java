@@ -16,7 +16,8 @@ import java.util.List;
 /**
  * AdapterFusion (Pfeiffer et al. 2021, arXiv 2005.00247): in every place the outputs uᵢ of several
  * adapters are mixed by attention, Σ softmaxᵢ(Q h · K uᵢ) V uᵢ + residual. The last adapter decides
- * what h and the residual are.
+ * what h and the residual are. As in the library, uᵢ is what the two layers and the scale give:
+ * dropout, gate and last norm of a member are passed over, and so is {@code drop_first}.
  *
  * @param members the adapters
  * @param mixing the form of the attention

@@ -21,7 +21,7 @@ public record Member(String name, Bottleneck method) {
   public Member {
     if (!name.matches("[^,./\\\\]+")) { // it names modules and a folder
       throw new RecipeException(
-          "the name of an adapter among others must not be empty nor hold a comma, point or slash, was '%s'; give it another"
+          "the name of an adapter among others must not be empty nor hold a comma, point or slash, was '%s'; give it another (in a recipe by adapter.names)"
               .formatted(name));
     }
   }
@@ -73,7 +73,7 @@ public record Member(String name, Bottleneck method) {
     for (Member member : members) {
       if (!names.add(member.name())) {
         throw new RecipeException(
-            "%s has two adapters of the name '%s'; give them names of their own"
+            "%s has two adapters of the name '%s'; give them others (in a recipe by adapter.names)"
                 .formatted(composition, member.name()));
       }
       if (member.method().isParallel()) {
