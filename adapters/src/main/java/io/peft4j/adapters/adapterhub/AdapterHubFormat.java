@@ -118,14 +118,13 @@ public final class AdapterHubFormat implements AdapterFormat {
     }
     Path fusion = FusionFolder.of(folder);
     return fusion == null
-        ? single("", folder, contents, base)
+        ? single(folder, contents, base)
         : FusionFolder.read(fusion, contents, base);
   }
 
-  private static StoredAdapter single(
-      String place, Path folder, FolderContents contents, Graph base) {
-    AdapterFolder read = contents.adapter(place, folder, base);
-    contents.head(place, folder);
+  private static StoredAdapter single(Path folder, FolderContents contents, Graph base) {
+    AdapterFolder read = contents.adapter("", folder, base);
+    contents.head("", folder);
     return contents.on(base, read.method(), read.name(), read.place(folder), folder);
   }
 
@@ -135,7 +134,7 @@ public final class AdapterHubFormat implements AdapterFormat {
     SetupFile setup = SetupFile.read(file, text);
     List<String> names = setup.names();
     if (names.size() == 1) {
-      return single("", folder.resolve(names.get(0)), contents, base);
+      return single(folder.resolve(names.get(0)), contents, base);
     }
     contents.text(SetupFile.NAME, text);
     if (setup.isFusion()) {

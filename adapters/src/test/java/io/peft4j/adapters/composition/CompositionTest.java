@@ -11,6 +11,7 @@ import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapters.FiniteDifferences;
 import io.peft4j.adapters.MethodCase;
+import io.peft4j.adapters.adapterhub.WithHead;
 import io.peft4j.adapters.bottleneck.Bottleneck;
 import io.peft4j.adapters.bottleneck.Coupling;
 import io.peft4j.adapters.bottleneck.Norms;
@@ -312,6 +313,25 @@ class CompositionTest {
         .noneMatch(name -> name.contains("invertible_adapters.b."))
         .anyMatch(name -> name.contains("invertible_adapters.a."));
     FiniteDifferences.checkSome(adapted, CASE.labelled(), 1);
+  }
+
+  @ParameterizedTest
+  @MethodSource("withUnusedParts")
+  void theModelsOwnHeadTrainsAndIsSavedWithIt(ComposableMethod method) {
+    AdaptedModel adapted =
+        moved(MethodCase.bert().attach(WithHead.of(method, List.of("classifier"))));
+    assertThat(adapted.graph().trainable()).contains("classifier.weight");
+    boolean isFusion = method instanceof AdapterFusion;
+    assertThat(StepRule.of(adapted) == StepRule.NONE).isEqualTo(!isFusion);
+    adapted.save(folder.resolve("saved"));
+    assertThat(folder.resolve("saved").resolve(isFusion ? "a,b" : "b"))
+        .isDirectoryContaining("glob:**model_head.safetensors");
+    AdaptedModel read = MethodCase.bert().load(folder.resolve("saved"));
+    assertThat(logits(read).contentEquals(logits(adapted))).isTrue();
+    assertThat(logits(read).contentEquals(CASE.io().get("logits_base"))).isFalse();
+    read.save(folder.resolve("again"));
+    assertThat(logits(MethodCase.bert().load(folder.resolve("again"))).contentEquals(logits(read)))
+        .isTrue();
   }
 
   @Test
