@@ -1,15 +1,15 @@
 package io.peft4j.adapters.prompt;
 
-import io.peft4j.adapter.AdapterMethod;
-import io.peft4j.adapter.AttachedAdapter;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** P-tuning in recipes, and as PEFT's configuration says it. */
-public final class PTuningInterchange extends PromptInterchange {
+/** P-tuning in recipes, and as {@code PromptEncoderConfig} of PEFT says it. */
+public final class PTuningInterchange extends PromptInterchange<PTuning> {
   /** For ServiceLoader. */
-  public PTuningInterchange() {}
+  public PTuningInterchange() {
+    super(PTuning.tokens(USUAL_TOKENS));
+  }
 
   @Override
   public String peftType() {
@@ -17,27 +17,18 @@ public final class PTuningInterchange extends PromptInterchange {
   }
 
   @Override
-  public boolean describes(AdapterMethod method) {
-    return method instanceof PromptTuning prompt && prompt.pTuning();
+  PTuning loaded(int tokens, List<String> saved) {
+    return PTuning.direct(tokens, saved);
   }
 
+  /** PEFT wants an encoder to be named, though it makes none where it does not train. */
   @Override
-  AdapterMethod method(int tokens, List<String> saved) {
-    return new PromptTuning(tokens, true, saved);
-  }
-
-  @Override
-  int tokens(AdapterMethod method) {
-    return ((PromptTuning) method).virtualTokens();
-  }
-
-  @Override
-  List<String> saved(AdapterMethod method) {
-    return ((PromptTuning) method).modulesToSave();
-  }
-
-  @Override
-  void addFields(AttachedAdapter adapter, Map<String, @Nullable Object> fields) {
-    fields.put("encoder_reparameterization_type", "MLP");
+  void addFields(PTuning method, long size, Map<String, @Nullable Object> fields) {
+    EncoderKind encoder = method.hasNetwork() ? method.encoder() : EncoderKind.MLP;
+    int hidden = method.encoderHiddenSize();
+    fields.put("encoder_reparameterization_type", encoder.name());
+    fields.put("encoder_hidden_size", hidden == 0 ? size : hidden);
+    fields.put("encoder_num_layers", method.encoderNumLayers());
+    fields.put("encoder_dropout", method.encoderDropout());
   }
 }

@@ -1,9 +1,8 @@
 package io.peft4j.adapters.prompt;
 
-import io.peft4j.RecipeException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapters.compose.Attachment;
-import io.peft4j.adapters.compose.ComposableMethod;
+import io.peft4j.adapters.linear.Checks;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.AttentionSite;
@@ -11,31 +10,34 @@ import io.peft4j.site.LinearSite;
 import io.peft4j.site.NormSite;
 import java.util.List;
 import java.util.Map;
-import java.util.SplittableRandom;
 
 /**
  * Prefix tuning (Li and Liang, arXiv 2101.00190) as PEFT has it: trained keys and values in front
  * of those of every layer, at positions of their own, so that the text comes behind them. They
  * start normal.
  *
- * <p>With a projection a small network makes them while they are trained; files hold them alone,
- * which are read, trained and written here as they are.
+ * <p>With a projection a small network makes them while they are trained. A training state holds
+ * the network, an adapter folder only what it makes, so that an adapter loaded from a folder has
+ * none: its keys and values are used as they are, and trained themselves if it is trained on.
  *
  * @param virtualTokens how many positions
+ * @param prefixProjection whether a network makes keys and values
+ * @param encoderHiddenSize the width inside it; 0 for that of a layer's keys
  */
-public record PrefixTuning(int virtualTokens, List<String> modulesToSave)
-    implements ComposableMethod {
+public record PrefixTuning(
+    int virtualTokens, boolean prefixProjection, int encoderHiddenSize, List<String> modulesToSave)
+    implements PromptMethod {
 
   public PrefixTuning {
-    if (virtualTokens < 1) {
-      throw new RecipeException("virtualTokens must be at least 1, was " + virtualTokens);
-    }
+    Checks.atLeast("virtual_tokens", virtualTokens, 1);
+    PromptMethod.checkHiddenSize(
+        encoderHiddenSize, prefixProjection, "set prefix_projection to true");
     modulesToSave = List.copyOf(modulesToSave);
   }
 
   /** Prefix tuning with so many positions. */
   public static PrefixTuning tokens(int count) {
-    return new PrefixTuning(count, List.of());
+    return new PrefixTuning(count, false, 0, List.of());
   }
 
   @Override
@@ -49,6 +51,16 @@ public record PrefixTuning(int virtualTokens, List<String> modulesToSave)
   }
 
   @Override
+  public boolean hasNetwork() {
+    return prefixProjection;
+  }
+
+  @Override
+  public PrefixTuning alone() {
+    return new PrefixTuning(virtualTokens, false, 0, modulesToSave);
+  }
+
+  @Override
   public void add(Attachment at) {
     List<AttentionSite> layers = at.sites().attentions();
     if (layers.isEmpty()) {
@@ -57,7 +69,7 @@ public record PrefixTuning(int virtualTokens, List<String> modulesToSave)
     int width = AttentionHeads.of(at.view(), layers.get(0)).width();
     int own = heads(layers.get(0), layers.get(0).key(), width);
     int asked = heads(layers.get(0), layers.get(0).query(), width);
-    String vectors = PromptParts.parameter(at, start(at, 2 * layers.size() * own * width));
+    String vectors = vectors(at, own * width, 2 * layers.size());
     // [tokens, a layer's keys or values, heads, width] to [keys or values, heads, tokens, width]
     String parts =
         PromptParts.transposed(
@@ -131,12 +143,17 @@ public record PrefixTuning(int virtualTokens, List<String> modulesToSave)
         Tensor.vector(rest));
   }
 
-  private Tensor start(Attachment at, int numbers) {
-    SplittableRandom random = at.random().split();
-    float[] start = new float[virtualTokens * numbers];
-    for (int i = 0; i < start.length; i++) {
-      start[i] = (float) random.nextGaussian();
+  /**
+   * [tokens, parts · size].
+   *
+   * @param size of the keys of a layer
+   * @param parts keys and values of all layers
+   */
+  private String vectors(Attachment at, int size, int parts) {
+    if (!prefixProjection) {
+      return PromptParts.parameter(at, at.normal(1, virtualTokens, (long) parts * size));
     }
-    return Tensor.ofFloats(new long[] {virtualTokens, numbers}, start);
+    int hidden = encoderHiddenSize == 0 ? size : encoderHiddenSize;
+    return new PromptNetwork(at, virtualTokens, size).projection(hidden, parts * size);
   }
 }

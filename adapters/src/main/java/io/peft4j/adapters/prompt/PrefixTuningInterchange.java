@@ -1,15 +1,15 @@
 package io.peft4j.adapters.prompt;
 
-import io.peft4j.adapter.AdapterMethod;
-import io.peft4j.adapter.AttachedAdapter;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Prefix tuning in recipes, and as PEFT's configuration says it. */
-public final class PrefixTuningInterchange extends PromptInterchange {
+public final class PrefixTuningInterchange extends PromptInterchange<PrefixTuning> {
   /** For ServiceLoader. */
-  public PrefixTuningInterchange() {}
+  public PrefixTuningInterchange() {
+    super(PrefixTuning.tokens(USUAL_TOKENS));
+  }
 
   @Override
   public String peftType() {
@@ -17,27 +17,14 @@ public final class PrefixTuningInterchange extends PromptInterchange {
   }
 
   @Override
-  public boolean describes(AdapterMethod method) {
-    return method instanceof PrefixTuning;
+  PrefixTuning loaded(int tokens, List<String> saved) {
+    return new PrefixTuning(tokens, false, 0, saved);
   }
 
   @Override
-  AdapterMethod method(int tokens, List<String> saved) {
-    return new PrefixTuning(tokens, saved);
-  }
-
-  @Override
-  int tokens(AdapterMethod method) {
-    return ((PrefixTuning) method).virtualTokens();
-  }
-
-  @Override
-  List<String> saved(AdapterMethod method) {
-    return ((PrefixTuning) method).modulesToSave();
-  }
-
-  @Override
-  void addFields(AttachedAdapter adapter, Map<String, @Nullable Object> fields) {
-    fields.put("prefix_projection", false);
+  void addFields(PrefixTuning method, long size, Map<String, @Nullable Object> fields) {
+    int hidden = method.encoderHiddenSize();
+    fields.put("prefix_projection", method.prefixProjection());
+    fields.put("encoder_hidden_size", hidden == 0 ? null : hidden);
   }
 }

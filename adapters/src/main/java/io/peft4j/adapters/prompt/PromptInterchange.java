@@ -1,11 +1,11 @@
 package io.peft4j.adapters.prompt;
 
-import io.peft4j.CheckpointFormatException;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.MethodRecipe;
 import io.peft4j.adapter.MethodSettings;
+import io.peft4j.adapter.RecordSettings;
 import io.peft4j.adapters.peft.PeftConfig;
 import io.peft4j.adapters.peft.PeftInterchange;
 import io.peft4j.site.AttentionSite;
@@ -16,40 +16,63 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** What the configurations of PEFT's prompts share. */
-abstract class PromptInterchange implements PeftInterchange, MethodRecipe {
+/**
+ * What the recipes and the configurations of PEFT's prompts share.
+ *
+ * @param <T> the prompt
+ */
+abstract class PromptInterchange<T extends Record & PromptMethod>
+    implements PeftInterchange, MethodRecipe {
+  /** How many virtual tokens a recipe means that does not say. */
+  static final int USUAL_TOKENS = 20;
+
   private static final String TOKENS = "num_virtual_tokens";
-  private static final String RECIPE_TOKENS = "virtual_tokens";
   private static final String SAVED = "modules_to_save";
-  private static final int USUAL = 20;
 
-  abstract AdapterMethod method(int tokens, List<String> saved);
+  private final T standard;
+  private final RecordSettings<T> recipe;
 
-  abstract int tokens(AdapterMethod method);
+  /**
+   * @param standard the prompt of a recipe that gives only the method
+   */
+  PromptInterchange(T standard) {
+    this.standard = standard;
+    recipe = new RecordSettings<>(standard, Map.of());
+  }
 
-  abstract List<String> saved(AdapterMethod method);
+  /** A prompt whose vectors are known: how they started and what made them does not matter. */
+  abstract T loaded(int tokens, List<String> saved);
 
-  /** Adds the fields of one kind of prompt. */
-  abstract void addFields(AttachedAdapter adapter, Map<String, @Nullable Object> fields);
+  /**
+   * Adds the fields of one kind of prompt.
+   *
+   * @param size of the model's embeddings
+   */
+  abstract void addFields(T method, long size, Map<String, @Nullable Object> fields);
 
   @Override
   public String method() {
-    return method(1, List.of()).name();
+    return standard.name();
   }
 
   @Override
   public List<String> keys() {
-    return List.of(RECIPE_TOKENS, SAVED);
+    return recipe.keys();
   }
 
   @Override
   public AdapterMethod read(MethodSettings settings) {
-    return method(settings.whole(RECIPE_TOKENS, USUAL), settings.texts(SAVED));
+    return recipe.read(settings);
+  }
+
+  @Override
+  public boolean describes(AdapterMethod method) {
+    return recipe.describes(method);
   }
 
   @Override
   public Map<String, @Nullable Object> write(AdapterMethod method) {
-    return Map.of(RECIPE_TOKENS, tokens(method), SAVED, saved(method));
+    return recipe.write(method);
   }
 
   @Override
@@ -64,23 +87,33 @@ abstract class PromptInterchange implements PeftInterchange, MethodRecipe {
     }
     List<String> saved = List.copyOf(new LinkedHashSet<>(config.texts(SAVED)));
     try {
-      return method(config.whole(TOKENS, 0), saved);
+      return loaded(config.whole(TOKENS, 0), saved);
     } catch (RecipeException e) {
-      throw new CheckpointFormatException(config.file() + ": " + e.getMessage(), e);
+      throw config.wrongValue(e);
     }
   }
 
   @Override
   public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
+    @SuppressWarnings("unchecked") // what writes() takes
+    T method = (T) adapter.method();
     Map<String, @Nullable Object> fields = new LinkedHashMap<>();
     Sites sites = Sites.of(adapter.base());
     List<AttentionSite> layers = sites.attentions();
-    fields.put(TOKENS, tokens(adapter.method()));
+    long size = sites.embeddings().get(0).size();
+    fields.put(TOKENS, method.virtualTokens());
     fields.put("num_transformer_submodules", 1);
     fields.put("num_layers", layers.size());
-    fields.put("token_dim", sites.embeddings().get(0).size());
-    fields.put(SAVED, saved(adapter.method()).isEmpty() ? null : saved(adapter.method()));
-    addFields(adapter, fields);
+    fields.put("token_dim", size);
+    fields.put(SAVED, method.modulesToSave().isEmpty() ? null : method.modulesToSave());
+    addFields(method, size, fields);
     return fields;
+  }
+
+  /** A network is left out: files hold what it makes. */
+  @Override
+  public AttachedAdapter storable(AttachedAdapter adapter) {
+    PromptMethod method = (PromptMethod) adapter.method();
+    return method.hasNetwork() ? MadeVectors.stored(adapter, method.alone()) : adapter;
   }
 }

@@ -5,20 +5,53 @@ import io.peft4j.adapter.SavedModules;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.graph.Attribute;
 import io.peft4j.graph.Tensor;
+import io.peft4j.site.EmbeddingSite;
+import io.peft4j.task.AddedTokens;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
 
 /** Steps that the prompts of PEFT share. */
 final class PromptParts {
+  /** The name of the vectors in files. */
+  static final String VECTORS = "prompt_embeddings";
+
   private PromptParts() {}
 
   /** The vectors of a prompt, which files hold under a name of their own. */
   static String parameter(Attachment at, Tensor start) {
-    String key = "prompt_embeddings";
-    String name = at.editor().constant(key + "." + at.adapter(), start);
+    String name = at.editor().constant(VECTORS + "." + at.adapter(), start);
     at.editor().train(name);
-    at.add(new AdapterTensor(name, "", key, false, AdapterTensor.Owner.ADAPTER));
+    at.add(new AdapterTensor(name, "", VECTORS, false, AdapterTensor.Owner.ADAPTER));
     return name;
+  }
+
+  /** Embeddings of random words, [tokens, size]. */
+  static Tensor wordsAtRandom(Attachment at, EmbeddingSite words, int tokens) {
+    SplittableRandom random = at.random().split();
+    int entries = Math.toIntExact(words.entries());
+    return embeddings(at, words, random.ints(tokens, 0, entries).toArray());
+  }
+
+  /** Embeddings of words, [tokens, size]. */
+  static Tensor embeddings(Attachment at, EmbeddingSite words, int... ids) {
+    float[] all = at.view().graph().initializer(words.weight()).toFloats();
+    int size = Math.toIntExact(words.size());
+    float[] rows = new float[ids.length * size];
+    for (int i = 0; i < ids.length; i++) {
+      System.arraycopy(all, ids[i] * size, rows, i * size, size);
+    }
+    return Tensor.ofFloats(new long[] {ids.length, size}, rows);
+  }
+
+  /** Puts vectors, [tokens, size], in the place of the embeddings of the tokens in front. */
+  static void putInFront(Attachment at, VirtualTokens tokens, String vectors) {
+    EmbeddingSite words = tokens.words();
+    String narrow = at.narrow("prompt", vectors, words.dtype());
+    String row = reshaped(at, "prompt", narrow, 1, tokens.count(), words.size());
+    tokens.replaceFront(words.output(), row, 1, Tensor.vector(tokens.count(), words.size()));
+    at.target(words.path());
+    new AddedTokens(0, tokens.count()).note(at.editor());
   }
 
   /** Lets modules train whole; beside a prompt PEFT stores them without the model's own prefix. */

@@ -52,6 +52,10 @@ final class VirtualTokens {
     }
   }
 
+  int count() {
+    return count;
+  }
+
   private void lengthen(Value input, long fill) {
     DType type = input.dtype() == null ? DType.INT64 : input.dtype();
     String value = at.constant(SCOPE + "." + input.name(), Tensor.scalar(fill).cast(type));
