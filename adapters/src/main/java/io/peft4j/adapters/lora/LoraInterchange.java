@@ -120,8 +120,8 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
   }
 
   /**
-   * How the adapter's base started, where that is still to be known: what the stored tensors say
-   * about a start that leaves the base as it is counts alone.
+   * How the adapter's base started, where that is still to be known. EVA is not: data have decided
+   * about the stored tensors, and must not do so again if they are trained on.
    */
   private static LoraStart start(PeftConfig config) {
     String start = config.textOrEmpty("init_lora_weights").toLowerCase(Locale.ROOT);
@@ -135,7 +135,6 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
       case "orthogonal" -> LoraStart.ORTHOGONAL;
       case "pissa" -> LoraStart.PISSA;
       case "olora" -> LoraStart.OLORA;
-      case "eva" -> LoraStart.EVA;
       default -> LoraStart.DEFAULT;
     };
   }

@@ -29,6 +29,8 @@ import io.peft4j.site.Sites;
 import io.peft4j.task.Loss;
 import io.peft4j.train.Recipe;
 import io.peft4j.train.Trainer;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -303,5 +305,21 @@ class LoraProbeTest {
     assertThatThrownBy(() -> LORA.init(LoraStart.EVA).rankAllocation(RankAllocation.GRADIENT))
         .isInstanceOf(RecipeException.class)
         .hasMessageContaining("rank_allocation");
+  }
+
+  /** PEFT leaves {@code init_lora_weights: eva} in the configuration of a trained adapter. */
+  @Test
+  void anEvaAdapterOfPeftIsTrainedOnFromWhereItIs(@TempDir Path folder) throws IOException {
+    CASE.base().load(CASE.folder()).save(folder.resolve("adapter"));
+    Path config = folder.resolve("adapter").resolve("adapter_config.json");
+    String text = Files.readString(config);
+    Files.writeString(
+        config,
+        text.replaceFirst("\"init_lora_weights\"\\s*:\\s*true", "\"init_lora_weights\": \"eva\""));
+    assertThat(Files.readString(config)).isNotEqualTo(text);
+    AdaptedModel read = CASE.base().load(folder.resolve("adapter"));
+    read.start(PROBE);
+    Tensor logits = MethodCase.run(read.graph(), CASE.inputs()).get("logits");
+    assertClose("logits", logits, CASE.io().get("logits"), 1e-5, 0);
   }
 }
