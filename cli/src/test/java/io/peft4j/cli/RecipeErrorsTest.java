@@ -21,7 +21,7 @@ class RecipeErrorsTest {
         "adapter.targets='[intermediate.dense, outputt.dense]' | 'outputt.dense' | output.dense",
         "adapter.targets=nothing.like.it | nothing.like.it | nearest",
         "adapter.targets='.*\\.nowhere' | nowhere | nearest",
-        "adapter.method=freeze-mask | a freeze mask needs at least one selection | recipe.yaml",
+        "adapter.method=freeze-mask | selections: a freeze mask needs at least one | recipe.yaml",
         "adapter.selections=[norm] | does not go with adapter.method lora | remove it",
         "data.train=absent.tsv | absent.tsv does not exist | check the path",
         "model=absent | model absent does not exist | check the path",

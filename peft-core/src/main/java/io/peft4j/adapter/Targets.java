@@ -46,6 +46,11 @@ public sealed interface Targets
     return new ByRole("all-linear", new AllLinear());
   }
 
+  /** Nothing, where some of the targets are to be treated otherwise than the rest. */
+  static Targets none() {
+    return new ByExpression("(?!)");
+  }
+
   /** Every norm. */
   static Targets norms() {
     return new Norms();

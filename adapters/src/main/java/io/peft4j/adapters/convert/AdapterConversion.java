@@ -12,6 +12,12 @@ import io.peft4j.adapters.hublora.Place;
 import io.peft4j.adapters.ia3.Ia3;
 import io.peft4j.adapters.lora.BiasTraining;
 import io.peft4j.adapters.lora.Lora;
+import io.peft4j.adapters.prompt.HubPrefixTuning;
+import io.peft4j.adapters.prompt.HubPromptTuning;
+import io.peft4j.adapters.prompt.PTuning;
+import io.peft4j.adapters.prompt.PrefixTuning;
+import io.peft4j.adapters.prompt.PromptTuning;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.Tensor;
@@ -30,6 +36,10 @@ import org.jspecify.annotations.Nullable;
  * same; where it could not, the error says why.
  */
 public final class AdapterConversion {
+  private static final String PREFIXES =
+      "PEFT moves the text to the positions behind the prefix, where AdapterHub leaves it, so the"
+          + " same keys and values give other results";
+
   private AdapterConversion() {}
 
   /**
@@ -44,6 +54,13 @@ public final class AdapterConversion {
       return adapted.with(loraToHub(adapter, lora));
     } else if (method instanceof Ia3) {
       return adapted.with(ia3ToHub(adapter));
+    } else if (method instanceof PromptTuning || method instanceof PTuning) {
+      throw refused(
+          "PEFT puts its vectors in front of positions and norm and moves the text behind them,"
+              + " where AdapterHub puts them behind the embeddings' norm and leaves the text at its"
+              + " positions");
+    } else if (method instanceof PrefixTuning) {
+      throw refused(PREFIXES);
     }
     throw noPartner(method, "AdapterHub");
   }
@@ -55,19 +72,26 @@ public final class AdapterConversion {
    */
   public static AdaptedModel toPeft(AdaptedModel adapted) {
     AttachedAdapter adapter = adapted.adapter();
-    if (!(adapter.method() instanceof HubLora hub)) {
+    if (adapter.method() instanceof HubPromptTuning) {
+      throw refused(
+          "AdapterHub puts its vectors behind the embeddings' norm and leaves the text at its"
+              + " positions, where PEFT puts them in front of positions and norm and moves the text"
+              + " behind them");
+    } else if (adapter.method() instanceof HubPrefixTuning) {
+      throw refused(PREFIXES);
+    } else if (!(adapter.method() instanceof HubLora)) {
       throw noPartner(adapter.method(), "PEFT");
     }
+    HubLora hub = (HubLora) adapter.method();
     if (hub.gating()) {
-      throw refused("use_gating lets a gate decide how much counts, which PEFT's LoRA has not");
+      throw refused("use_gating lets a gate decide how much counts, which PEFT has not");
     }
-    if (hub.change() != Change.LOW_RANK) {
+    if (hub.change() == Change.SCALE) {
+      return adapted.with(ia3ToPeft(adapter, hub));
+    } else if (hub.change() == Change.SHARED_LOW_RANK) {
       throw refused(
-          hub.change() == Change.SCALE
-              ? "PEFT's (IA)³ needs feed-forward modules scaled at their input, where AdapterHub"
-                  + " scales outputs; make it LoRA with peft4j adapter extract"
-              : "AdapterHub's VeRA trains whole matrices where PEFT's has their diagonals; make it"
-                  + " LoRA with peft4j adapter extract");
+          "AdapterHub's VeRA trains whole matrices where PEFT's has their diagonals; make it LoRA"
+              + " with peft4j adapter extract");
     }
     if (hub.alpha() < 0) {
       throw refused("its alpha is negative, which PEFT's LoRA cannot have");
@@ -122,6 +146,26 @@ public final class AdapterConversion {
       }
     }
     return moved(adapter, placed(HubLora.ia3(), adapter), "lora_A", "lora_B");
+  }
+
+  /** Scales of outputs, which PEFT has for modules that are no feed-forward ones to it. */
+  private static AttachedAdapter ia3ToPeft(AttachedAdapter adapter, HubLora hub) {
+    Ia3 method = Ia3.on(Targets.named(adapter.targets()), Targets.none());
+    AttachedAdapter moved = moved(adapter, method, "lora_A", "ia3_l");
+    if (hub.alpha() == 1) {
+      return moved;
+    }
+    GraphEditor editor = moved.graph().edit();
+    for (AdapterTensor tensor : moved.tensors()) {
+      double[] scales = moved.graph().initializer(tensor.initializer()).toDoubles();
+      for (int i = 0; i < scales.length; i++) {
+        scales[i] *= hub.alpha();
+      }
+      editor.initializer(
+          tensor.initializer(),
+          Tensor.ofDoubles(new long[] {scales.length, 1}, scales).cast(DType.FLOAT32));
+    }
+    return moved.withGraph(editor.build());
   }
 
   private static void requireNothingWhole(AttachedAdapter adapter) {

@@ -42,7 +42,9 @@ public final class Ia3Interchange extends RecordInterchange<Ia3> {
   public Map<String, @Nullable Object> write(AttachedAdapter adapter) {
     Map<String, @Nullable Object> fields = super.write(adapter);
     Targets inputs = ((Ia3) adapter.method()).feedforwardModules();
-    if (inputs instanceof Targets.ByRole) {
+    if (inputs.equals(Targets.none())) {
+      fields.put(FEED_FORWARD, List.of());
+    } else if (inputs instanceof Targets.ByRole) {
       fields.put(
           FEED_FORWARD,
           Sites.of(adapter.base()).linears().stream()

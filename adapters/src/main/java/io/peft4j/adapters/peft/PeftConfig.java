@@ -307,6 +307,10 @@ public class PeftConfig implements MethodSettings {
     if (value == null) {
       return null;
     }
+    boolean some = key.equals("target_modules"); // an adapter of nothing is a mistake
+    if (value.isArray() && value.isEmpty() && !some) {
+      return Targets.none();
+    }
     if (value.isTextual()) {
       return value.textValue().toLowerCase(Locale.ROOT).equals("all-linear")
           ? Targets.allLinear()

@@ -9,6 +9,7 @@ import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.MethodCase;
+import io.peft4j.adapters.hublora.HubLora;
 import io.peft4j.adapters.ia3.Ia3;
 import io.peft4j.adapters.lora.Lora;
 import io.peft4j.format.Formats;
@@ -60,6 +61,41 @@ class AdapterConversionTest {
           assertThat(after).containsKey(renamed);
           assertThat(after.get(renamed).contentEquals(tensor)).as(key).isTrue();
         });
+  }
+
+  @Test
+  void ia3OfAdapterHubIsThatOfPeftAndComesBack() {
+    Map<String, Tensor> io = SafeTensors.read(HUB.resolve("ia3/io.safetensors")).tensors();
+    AdaptedModel converted = AdapterConversion.toPeft(MethodCase.bert().load(HUB.resolve("ia3")));
+    converted.save(folder.resolve("peft"));
+    var config = MethodCase.json(folder.resolve("peft/adapter_config.json"));
+    assertThat(config.path("feedforward_modules").isArray()).isTrue();
+    assertThat(config.path("feedforward_modules")).isEmpty();
+    AdaptedModel read = MethodCase.bert().load(folder.resolve("peft"));
+    assertClose("logits", logits(read, io), io.get("logits"), 1e-5, 0);
+    AdapterConversion.toAdapterHub(read).save(folder.resolve("hub"));
+    Map<String, Tensor> before = SafeTensors.read(HUB.resolve("ia3/adapter.safetensors")).tensors();
+    Map<String, Tensor> after =
+        SafeTensors.read(folder.resolve("hub/adapter.safetensors")).tensors();
+    before.forEach(
+        (key, tensor) -> {
+          Tensor back = after.get(key.replace(".task.", ".default."));
+          assertThat(back.contentEquals(tensor)).as(key).isTrue();
+        });
+  }
+
+  @Test
+  void aScaleOfScalesIsKept() {
+    AdaptedModel adapted = MethodCase.bert().attach(HubLora.ia3().alpha(0.5));
+    randomize(adapted);
+    AdapterConversion.toPeft(adapted).save(folder.resolve("peft"));
+    Map<String, Tensor> io = MethodCase.peft("lora-qv").io();
+    assertClose(
+        "logits",
+        logits(MethodCase.bert().load(folder.resolve("peft")), io),
+        logits(adapted, io),
+        1e-6,
+        1e-6);
   }
 
   @Test
@@ -121,7 +157,9 @@ class AdapterConversionTest {
         "loha",
         "lora-embedding",
         "vera-bert",
-        "lora-gpt2"
+        "lora-gpt2",
+        "prompt-tuning-bert",
+        "prefix-tuning-bert"
       })
   void whatAdapterHubHasNotIsRefused(String name) {
     AdaptedModel adapted = MethodCase.peft(name).adapted();
@@ -130,7 +168,15 @@ class AdapterConversionTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"ia3", "vera", "lora-gated", "seq_bn", "prefix_tuning"})
+  @ValueSource(
+      strings = {
+        "vera",
+        "lora-gated",
+        "seq_bn",
+        "prefix_tuning",
+        "prefix_tuning_flat",
+        "prompt_tuning"
+      })
   void whatPeftHasNotIsRefused(String name) {
     AdaptedModel adapted = MethodCase.bert().load(HUB.resolve(name));
     assertThatThrownBy(() -> AdapterConversion.toPeft(adapted))
