@@ -37,8 +37,7 @@ public final class RecordSettings<T extends Record & AdapterMethod> {
     this.standard = standard;
     ImmutableMap.Builder<String, RecordComponent> byKey = ImmutableMap.builder();
     for (RecordComponent component : standard.getClass().getRecordComponents()) {
-      String snake = CaseFormat.LOWER_CAMEL.to(CaseFormat.LOWER_UNDERSCORE, component.getName());
-      byKey.put(names.getOrDefault(component.getName(), snake), component);
+      byKey.put(names.getOrDefault(component.getName(), snake(component.getName())), component);
     }
     keys = byKey.buildOrThrow();
   }
@@ -65,13 +64,33 @@ public final class RecordSettings<T extends Record & AdapterMethod> {
           (Constructor<T>) standard.getClass().getDeclaredConstructor(types);
       return constructor.newInstance(values);
     } catch (InvocationTargetException e) {
-      if (e.getCause() instanceof PeftException refused) {
+      if (e.getCause() instanceof RecipeException refused) {
+        throw new RecipeException(named(refused.getMessage()), refused);
+      } else if (e.getCause() instanceof PeftException refused) {
         throw refused;
       }
       throw new IllegalStateException(e.getCause());
     } catch (ReflectiveOperationException e) {
       throw new IllegalStateException(e);
     }
+  }
+
+  /** A refusal of the record with its components called what the settings call them. */
+  private String named(@Nullable String refusal) {
+    String named = String.valueOf(refusal);
+    for (Map.Entry<String, RecordComponent> entry : keys.entrySet()) {
+      String component = entry.getValue().getName();
+      String snake = snake(component);
+      if (!component.equals(snake)) { // no word of a sentence
+        named = named.replaceAll("\\b" + component + "\\b", entry.getKey());
+      }
+      named = named.replaceFirst("^" + snake + "\\b", entry.getKey());
+    }
+    return named;
+  }
+
+  private static String snake(String component) {
+    return CaseFormat.LOWER_CAMEL.to(CaseFormat.LOWER_UNDERSCORE, component);
   }
 
   private Object value(MethodSettings settings, String key, RecordComponent component) {

@@ -7,6 +7,7 @@ import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.compose.TransformerLayer;
+import io.peft4j.adapters.linear.Checks;
 import io.peft4j.graph.Graph;
 import io.peft4j.site.LinearSite;
 import java.util.ArrayList;
@@ -59,6 +60,8 @@ public record HubLora(
     if (!Double.isFinite(alpha) || alpha == 0) {
       throw new RecipeException("alpha must be a number other than 0, was " + alpha);
     }
+    Checks.number("vera_b", diagonalB);
+    Checks.number("vera_d", diagonalD);
     if (!(dropout >= 0 && dropout < 1)) {
       throw new RecipeException("dropout must be from 0 to below 1, was " + dropout);
     }

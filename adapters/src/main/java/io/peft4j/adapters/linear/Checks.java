@@ -41,6 +41,12 @@ public final class Checks {
     }
   }
 
+  public static void number(String field, double value) {
+    if (!Double.isFinite(value)) {
+      throw new RecipeException("%s must be a number, was %s".formatted(field, value));
+    }
+  }
+
   /** From 0 to below 1. */
   public static void fraction(String field, double value) {
     if (!(value >= 0 && value < 1)) {

@@ -32,6 +32,7 @@ public record Pvera(
 
   public Pvera {
     Checks.atLeast("rank", rank, 1);
+    Checks.number("dInitial", dInitial);
     Checks.fraction("dropout", dropout);
     modulesToSave = List.copyOf(modulesToSave);
   }

@@ -36,7 +36,7 @@ public record Supertuning(
     Checks.fraction("sparsity", sparsity);
     Checks.atLeast("rank", rank, 0);
     Checks.fraction("dropout", dropout);
-    if (rank > 0) {
+    if (rank > 0 || alpha != 0) { // it counts beside a rank only
       Checks.positive("alpha", alpha);
     }
     modulesToSave = List.copyOf(modulesToSave);

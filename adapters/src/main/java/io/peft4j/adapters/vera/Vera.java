@@ -31,6 +31,7 @@ public record Vera(
 
   public Vera {
     Checks.atLeast("rank", rank, 1);
+    Checks.number("dInitial", dInitial);
     Checks.fraction("dropout", dropout);
     modulesToSave = List.copyOf(modulesToSave);
   }
