@@ -76,9 +76,6 @@ class EveryMethodTest {
   /** Its gradients are projected, by design not the derivative of what it computes. */
   private static final Set<String> PROJECTED = Set.of("osf");
 
-  /** Files hold what its network makes, not the network. */
-  private static final Set<String> MADE = Set.of("p-tuning");
-
   @TempDir Path folder;
 
   /** A form that files hold as it is, of methods whose files hold something computed. */
@@ -87,10 +84,6 @@ class EveryMethodTest {
 
   static Stream<String> names() {
     return SmallMethods.names();
-  }
-
-  static Stream<String> storedAsTheyAre() {
-    return names().filter(name -> !MADE.contains(name));
   }
 
   static Stream<String> differentiable() {
@@ -153,7 +146,7 @@ class EveryMethodTest {
   }
 
   @ParameterizedTest
-  @MethodSource("storedAsTheyAre")
+  @MethodSource("names")
   void writtenInEachFormatThatTakesItItIsReadBitForBit(String name) {
     PretrainedModel base = MethodCase.bert();
     AdaptedModel adapted =

@@ -52,7 +52,6 @@ final class SmallMethods {
           "gralora", Map.of("rank", 4),
           "supertuning", Map.of("sparsity", 0.9, "rank", 0),
           "hub-ia3", Map.of("r", 1),
-          "p-tuning", Map.of("encoder_hidden_size", 6),
           "trainable_tokens", Map.of("targets", List.of("word_embeddings")));
 
   private SmallMethods() {}
