@@ -1,11 +1,14 @@
 package io.peft4j.site;
 
 import io.peft4j.graph.Graph;
+import io.peft4j.graph.GraphView;
+import io.peft4j.graph.Node;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * All sites of a graph, in the graph's order. What adapters have added is not among them.
@@ -19,6 +22,9 @@ public record Sites(
     List<NormSite> norms,
     List<EmbeddingSite> embeddings,
     List<ConvSite> convolutions) {
+
+  private static final Set<String> ARRANGING =
+      Set.of("Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze");
 
   public Sites {
     linears = List.copyOf(linears);
@@ -99,6 +105,30 @@ public record Sites(
         role(named, site.key()),
         role(named, site.value()),
         role(named, site.output()));
+  }
+
+  /**
+   * The table that the model's {@code input_ids} are looked up in.
+   *
+   * @param view of the graph that the sites are of
+   */
+  public Optional<EmbeddingSite> wordEmbeddings(GraphView view) {
+    return embeddings.stream()
+        .filter(table -> isArranged(view, table.indices(), "input_ids"))
+        .findFirst();
+  }
+
+  /** Whether a value is an input of the graph, at most in another shape or type. */
+  private static boolean isArranged(GraphView view, String value, String input) {
+    String current = value;
+    while (!current.equals(input)) {
+      Node node = view.producer(current);
+      if (node == null || !node.domain().isEmpty() || !ARRANGING.contains(node.op())) {
+        return false;
+      }
+      current = node.requiredInput(0);
+    }
+    return true;
   }
 
   /** Every single layer that has a path: linear layers, norms, embeddings and convolutions. */

@@ -2,7 +2,6 @@ package io.peft4j.adapters.bottleneck;
 
 import io.peft4j.graph.Dim;
 import io.peft4j.graph.GraphView;
-import io.peft4j.graph.Node;
 import io.peft4j.graph.Value;
 import io.peft4j.site.Sites;
 import java.util.List;
@@ -28,13 +27,9 @@ final class VocabularyOutputs {
     if (shape == null || shape.size() != 3 || !shape.get(2).isFixed()) {
       return false;
     }
-    return sites.embeddings().stream()
-        .filter(table -> source(table.indices()).equals("input_ids"))
-        .anyMatch(table -> table.entries() == shape.get(2).size());
-  }
-
-  private String source(String value) {
-    Node node = view.producer(value);
-    return node == null ? value : source(node.requiredInput(0));
+    return sites
+        .wordEmbeddings(view)
+        .filter(table -> table.entries() == shape.get(2).size())
+        .isPresent();
   }
 }

@@ -259,7 +259,7 @@ public record Lora(
       paths.add(site.path());
     }
     if (!trainableTokenIndices.isEmpty()) {
-      EmbeddingSite input = TokenRows.input(sites);
+      EmbeddingSite input = TokenRows.input(sites, base);
       if (paths.contains(input.path())) {
         throw new PeftException(
             "'%s' is a target and has trainable tokens; choose one of the two"
@@ -337,9 +337,12 @@ public record Lora(
       }
     }
     if (!trainableTokenIndices.isEmpty()) {
-      EmbeddingSite input = TokenRows.input(sites);
+      EmbeddingSite input = TokenRows.input(sites, adapter.base());
       new TokenRows(input, trainableTokenIndices)
-          .merge(editor, values.of(input.path(), "token_adapter.trainable_tokens_delta"));
+          .merge(
+              editor,
+              adapter.base(),
+              values.of(input.path(), "token_adapter.trainable_tokens_delta"));
     }
     return editor.build();
   }

@@ -15,11 +15,21 @@ import org.jspecify.annotations.Nullable;
  * @param queries where queries pass, after everything that is done to them by position
  * @param keys where keys pass, likewise
  * @param values where values pass
- * @param mask the node that masks the scores, Add or Where; null if nothing does
- * @param maskInput which of that node's inputs is the mask
+ * @param masks what masks the scores
  */
-record AttentionCore(
-    Passage queries, Passage keys, Passage values, @Nullable Node mask, int maskInput) {
+record AttentionCore(Passage queries, Passage keys, Passage values, List<Mask> masks) {
+
+  /**
+   * A mask of scores.
+   *
+   * @param node Add or Where
+   * @param input which of its inputs is the mask
+   */
+  record Mask(Node node, int input) {
+    String value() {
+      return node.requiredInput(input);
+    }
+  }
 
   /**
    * A value with one axis each for batch, heads, sequence and width, in some order.
@@ -45,8 +55,7 @@ record AttentionCore(
     if (context == null || softmax == null) {
       throw unknown(site);
     }
-    Node mask = null;
-    int maskInput = 0;
+    List<Mask> masks = new ArrayList<>();
     String scores = softmax.requiredInput(0);
     Node product = null;
     while (product == null) {
@@ -58,19 +67,11 @@ record AttentionCore(
         case "MatMul" -> product = node;
         case "Add" -> {
           int own = leadsToProduct(view, node.requiredInput(0)) ? 0 : 1;
-          if (mask != null) {
-            throw unknown(site);
-          }
-          mask = node;
-          maskInput = 1 - own;
+          masks.add(new Mask(node, 1 - own));
           scores = node.requiredInput(own);
         }
         case "Where" -> {
-          if (mask != null) {
-            throw unknown(site);
-          }
-          mask = node;
-          maskInput = 0;
+          masks.add(new Mask(node, 0));
           scores = node.requiredInput(Double.isNaN(view.scalar(node.input(1))) ? 1 : 2);
         }
         case "Mul", "Div", "Cast", "Identity" ->
@@ -82,7 +83,7 @@ record AttentionCore(
     Passage queries = passage(view, product, 0, List.of(0, 1, 2, 3));
     Passage keys = passage(view, product, 1, List.of(0, 1, 3, 2));
     Passage values = passage(view, context, 1, List.of(0, 1, 2, 3));
-    return new AttentionCore(queries, keys, values, mask, maskInput);
+    return new AttentionCore(queries, keys, values, List.copyOf(masks));
   }
 
   private static UnsupportedModelException unknown(AttentionSite site) {

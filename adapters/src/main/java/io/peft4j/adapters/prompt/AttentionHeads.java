@@ -26,7 +26,7 @@ record AttentionHeads(int heads, int width) {
     int out = Math.toIntExact(key.outFeatures());
     String value = key.output();
     for (Node next = next(view, value); next != null; next = next(view, value)) {
-      if (next.is("Reshape")) {
+      if (next.is("Reshape") && rank(view, next.requiredInput(1)) == 4) {
         long heads = number(view, next.requiredInput(1), -2);
         long width = number(view, next.requiredInput(1), -1);
         if (width > 0 && out % width == 0) {
@@ -49,6 +49,16 @@ record AttentionHeads(int heads, int width) {
         .filter(node -> !node.is("Shape"))
         .findFirst()
         .orElse(null);
+  }
+
+  /** How many axes a shape has; -1 if the graph does not say. */
+  static int rank(GraphView view, String shape) {
+    Tensor whole = view.constant(shape);
+    if (whole != null) {
+      return Math.toIntExact(whole.size());
+    }
+    Node concat = view.producer(shape, "Concat");
+    return concat == null ? -1 : concat.inputs().size();
   }
 
   /** An element of a shape, counted from the end; -1 if it is not a number in the graph. */

@@ -4,10 +4,10 @@ import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.graph.Attribute;
+import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.AttentionSite;
 import io.peft4j.site.LinearSite;
-import io.peft4j.site.NormSite;
 import java.util.List;
 import java.util.Map;
 
@@ -66,7 +66,7 @@ public record PrefixTuning(
     if (layers.isEmpty()) {
       throw new UnsupportedModelException("prefix tuning needs attention; this model has none");
     }
-    int width = AttentionHeads.of(at.view(), layers.get(0)).width();
+    int width = AttentionHeads.of(at.folded(), layers.get(0)).width();
     int own = heads(layers.get(0), layers.get(0).key(), width);
     int asked = heads(layers.get(0), layers.get(0).query(), width);
     String vectors = vectors(at, own * width, 2 * layers.size());
@@ -98,9 +98,19 @@ public record PrefixTuning(
       }
       at.target(site.path());
     }
-    NormSite last = at.sites().norms().get(at.sites().norms().size() - 1);
-    tokens.dropFrom(last.output());
+    tokens.dropFrom(lastHidden(at));
     PromptParts.saveWhole(at, modulesToSave);
+  }
+
+  /** What the last norm makes, behind a node that only gives it the shape of the ids once more. */
+  private static String lastHidden(Attachment at) {
+    String value = at.sites().norms().get(at.sites().norms().size() - 1).output();
+    Node next = at.folded().onlyConsumer(value);
+    boolean shapes =
+        next != null
+            && next.is("Reshape")
+            && AttentionHeads.rank(at.folded(), next.requiredInput(1)) == 3;
+    return next != null && shapes ? next.output() : value;
   }
 
   /** How many heads a layer makes; one that makes queries, keys and values has a third for each. */

@@ -45,9 +45,7 @@ public final class PrefixedAttention {
     at.mark();
     front(scope + ".keys", core.keys(), at.narrow(scope, keys, dtype));
     front(scope + ".values", core.values(), at.narrow(scope, values, dtype));
-    if (core.mask() != null) {
-      widenMask(scope, core.mask(), core.maskInput(), dtype);
-    }
+    core.masks().forEach(mask -> widenMask(scope, mask, dtype));
   }
 
   /**
@@ -58,20 +56,19 @@ public final class PrefixedAttention {
    */
   void coverRows(AttentionSite site, String scope) {
     AttentionCore core = AttentionCore.of(at.folded(), site);
-    Node mask = core.mask();
-    if (mask == null) {
-      return;
+    for (AttentionCore.Mask mask : core.masks()) {
+      if (isByPosition(mask.value())) {
+        throw new UnsupportedModelException(
+            "the attention '%s' lets tokens see only what is before them; this method takes encoders, whose tokens see all"
+                .formatted(site.path()));
+      }
+      at.mark();
+      Node user = at.producer(mask.node().output());
+      String value = user.requiredInput(mask.input());
+      String row = rows.computeIfAbsent(value, all -> firstRow(scope, all));
+      at.rewire(user, value, row);
+      widenMask(scope, mask, site.key().dtype());
     }
-    if (isByPosition(mask.requiredInput(core.maskInput()))) {
-      throw new UnsupportedModelException(
-          "the attention '%s' lets tokens see only what is before them; this method takes encoders, whose tokens see all"
-              .formatted(site.path()));
-    }
-    at.mark();
-    String value = at.producer(mask.output()).requiredInput(core.maskInput());
-    String row = rows.computeIfAbsent(value, all -> firstRow(scope, all));
-    at.rewire(at.producer(mask.output()), value, row);
-    widenMask(scope, mask, core.maskInput(), site.key().dtype());
   }
 
   /** Whether a mask is made by comparing positions. */
@@ -112,13 +109,14 @@ public final class PrefixedAttention {
     at.rewire(user, present, joined);
   }
 
-  private void widenMask(String scope, Node mask, int input, DType dtype) {
-    if (mask.is("Where")) {
-      skipExpand(mask.requiredInput(input));
+  private void widenMask(String scope, AttentionCore.Mask mask, DType dtype) {
+    Node node = mask.node();
+    if (node.is("Where")) {
+      skipExpand(mask.value());
     }
-    Node present = at.producer(mask.output());
-    String narrow = present.requiredInput(input);
-    String wide = masks.computeIfAbsent(narrow, value -> widened(scope, seen(mask, dtype), value));
+    Node present = at.producer(node.output());
+    String narrow = present.requiredInput(mask.input());
+    String wide = masks.computeIfAbsent(narrow, value -> widened(scope, seen(node, dtype), value));
     at.rewire(present, narrow, wide);
   }
 

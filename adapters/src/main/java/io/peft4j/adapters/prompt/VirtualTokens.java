@@ -115,24 +115,11 @@ final class VirtualTokens {
 
   /** The table that turns token ids into vectors. */
   EmbeddingSite words() {
-    return at.sites().embeddings().stream()
-        .filter(site -> comesFromIds(site.indices()))
-        .findFirst()
+    return at.sites()
+        .wordEmbeddings(at.view())
         .orElseThrow(
             () ->
                 new UnsupportedModelException(
                     "no embedding of this model reads 'input_ids', so a prompt has no place"));
-  }
-
-  private boolean comesFromIds(String value) {
-    String current = value;
-    while (!current.equals("input_ids")) {
-      Node node = at.view().producer(current);
-      if (node == null || !(node.is("Cast") || node.is("Identity"))) {
-        return false;
-      }
-      current = node.requiredInput(0);
-    }
-    return true;
   }
 }

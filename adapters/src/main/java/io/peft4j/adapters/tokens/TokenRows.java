@@ -6,11 +6,15 @@ import io.peft4j.adapters.linear.Expression;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
 import io.peft4j.graph.GraphEditor;
+import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Tensor;
 import io.peft4j.site.EmbeddingSite;
+import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /** Rows of one table of vectors, which trained ones stand for wherever the table is read. */
@@ -39,10 +43,9 @@ public final class TokenRows {
   }
 
   /** The table that the model's input ids are looked up in. */
-  public static EmbeddingSite input(Sites sites) {
-    return sites.embeddings().stream()
-        .filter(embedding -> embedding.indices().equals("input_ids"))
-        .findFirst()
+  public static EmbeddingSite input(Sites sites, Graph graph) {
+    return sites
+        .wordEmbeddings(new GraphView(graph))
         .orElseThrow(
             () ->
                 new PeftException(
@@ -69,35 +72,77 @@ public final class TokenRows {
    */
   public AdapterTensor attach(GraphEditor editor, String adapter, String parameter) {
     Graph before = editor.build();
-    Tensor table = before.initializer(site.weight());
     String key = site.path() + "." + parameter + "." + adapter;
-    editor.initializer(key, rows(table)).train(key);
-    Expression stored = Expression.of(editor, site.path(), adapter, site.weight());
-    Expression wide = table.dtype() == DType.FLOAT32 ? stored : stored.cast(DType.FLOAT32);
+    editor.initializer(key, rows(before.initializer(site.weight()))).train(key);
     long[] indices = ids.stream().mapToLong(Integer::longValue).toArray();
     String chosen =
         editor.constant(
             site.path() + ".token_indices." + adapter,
             Tensor.ofLongs(new long[] {ids.size(), 1}, indices));
-    Expression replaced =
-        wide.scattered(
-            Expression.of(editor, site.path(), adapter, chosen),
-            Expression.of(editor, site.path(), adapter, key));
-    Expression narrow = table.dtype() == DType.FLOAT32 ? replaced : replaced.cast(table.dtype());
     Set<Object> old = new HashSet<>(before.nodes());
-    editor.replaceUses(site.weight(), narrow.value(), node -> !old.contains(node));
+    for (Map.Entry<String, Boolean> weight : weights(before).entrySet()) {
+      DType dtype = before.initializer(weight.getKey()).dtype();
+      boolean transposed = weight.getValue();
+      Expression stored = Expression.of(editor, site.path(), adapter, weight.getKey());
+      Expression wide = dtype == DType.FLOAT32 ? stored : stored.cast(DType.FLOAT32);
+      Expression replaced =
+          (transposed ? wide.transposed() : wide)
+              .scattered(
+                  Expression.of(editor, site.path(), adapter, chosen),
+                  Expression.of(editor, site.path(), adapter, key));
+      Expression laid = transposed ? replaced.transposed() : replaced;
+      Expression narrow = dtype == DType.FLOAT32 ? laid : laid.cast(dtype);
+      editor.replaceUses(weight.getKey(), narrow.value(), node -> !old.contains(node));
+    }
     return new AdapterTensor(key, site.path(), parameter);
   }
 
-  /** Puts the trained rows into the table. */
-  public void merge(GraphEditor editor, Tensor trained) {
-    Tensor table = editor.build().initializer(site.weight());
+  /** The table's weight and its copies, each with whether it lies transposed. */
+  private Map<String, Boolean> weights(Graph graph) {
+    Map<String, Boolean> weights = new LinkedHashMap<>();
+    weights.put(site.weight(), false);
+    for (LinearSite layer : sharing(Sites.of(graph), graph)) {
+      weights.putIfAbsent(layer.weight(), layer.inFirst());
+    }
+    return weights;
+  }
+
+  /**
+   * The output layers that share the table: they have its weight, or, since exporters may write a
+   * shared weight twice, a copy that is the same in every element.
+   */
+  List<LinearSite> sharing(Sites sites, Graph graph) {
+    Tensor table = graph.initializer(site.weight());
+    return sites.linears().stream()
+        .filter(layer -> layer.weight().equals(site.weight()) || isCopy(layer, graph, table))
+        .toList();
+  }
+
+  private boolean isCopy(LinearSite layer, Graph graph, Tensor table) {
+    if (layer.outFeatures() != site.entries() || layer.inFeatures() != site.size()) {
+      return false;
+    }
+    Tensor weight = graph.initializer(layer.weight());
+    return (layer.inFirst() ? weight.transposed(1, 0) : weight).contentEquals(table);
+  }
+
+  /**
+   * Puts the trained rows into the table, and into its copies.
+   *
+   * @param base the graph as it was before
+   */
+  public void merge(GraphEditor editor, Graph base, Tensor trained) {
     int size = Math.toIntExact(site.size());
+    Tensor table = base.initializer(site.weight());
     double[] all = table.toDoubles();
     double[] rows = trained.toDoubles();
     for (int i = 0; i < ids.size(); i++) {
       System.arraycopy(rows, i * size, all, ids.get(i) * size, size);
     }
-    editor.initializer(site.weight(), Tensor.ofDoubles(table.shape(), all).cast(table.dtype()));
+    Tensor merged = Tensor.ofDoubles(table.shape(), all).cast(table.dtype());
+    weights(base)
+        .forEach(
+            (weight, transposed) ->
+                editor.initializer(weight, transposed ? merged.transposed(1, 0) : merged));
   }
 }

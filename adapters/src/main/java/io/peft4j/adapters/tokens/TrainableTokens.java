@@ -49,13 +49,12 @@ public record TrainableTokens(
     List<AdapterTensor> tensors = new ArrayList<>();
     List<String> paths = new ArrayList<>();
     for (EmbeddingSite table : tables(sites)) {
-      AdapterTensor rows = new TokenRows(table, tokenIndices).attach(editor, adapter, DELTA);
+      TokenRows trained = new TokenRows(table, tokenIndices);
+      AdapterTensor rows = trained.attach(editor, adapter, DELTA);
       tensors.add(rows);
       paths.add(table.path());
-      for (LinearSite layer : sites.linears()) {
-        if (layer.weight().equals(table.weight())) {
-          tensors.add(new AdapterTensor(rows.initializer(), layer.path(), DELTA));
-        }
+      for (LinearSite layer : trained.sharing(sites, base)) {
+        tensors.add(new AdapterTensor(rows.initializer(), layer.path(), DELTA));
       }
     }
     tensors.addAll(SavedModules.train(editor, sites, modulesToSave));
@@ -86,7 +85,7 @@ public record TrainableTokens(
               .findFirst()
               .orElseThrow(() -> new IllegalStateException("lost rows of " + table.path()));
       new TokenRows(table, tokenIndices)
-          .merge(editor, adapter.graph().initializer(rows.initializer()));
+          .merge(editor, adapter.base(), adapter.graph().initializer(rows.initializer()));
     }
     return editor.build();
   }
