@@ -32,14 +32,10 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Turns LoRA and (IA)³ of one library into those of the other. The converted adapter computes the
- * same; where it could not, the error says why.
+ * Turns LoRA, (IA)³ and prefixes of one library into those of the other. The converted adapter
+ * computes the same; where it could not, the error says why.
  */
 public final class AdapterConversion {
-  private static final String PREFIXES =
-      "PEFT moves the text to the positions behind the prefix, where AdapterHub leaves it, so the"
-          + " same keys and values give other results";
-
   private AdapterConversion() {}
 
   /**
@@ -59,8 +55,9 @@ public final class AdapterConversion {
           "PEFT puts its vectors in front of positions and norm and moves the text behind them,"
               + " where AdapterHub puts them behind the embeddings' norm and leaves the text at its"
               + " positions");
-    } else if (method instanceof PrefixTuning) {
-      throw refused(PREFIXES);
+    } else if (method instanceof PrefixTuning prefix) {
+      requireNothingWhole(adapter);
+      return adapted.with(PrefixConversion.toHub(adapter, prefix));
     }
     throw noPartner(method, "AdapterHub");
   }
@@ -77,8 +74,8 @@ public final class AdapterConversion {
           "AdapterHub puts its vectors behind the embeddings' norm and leaves the text at its"
               + " positions, where PEFT puts them in front of positions and norm and moves the text"
               + " behind them");
-    } else if (adapter.method() instanceof HubPrefixTuning) {
-      throw refused(PREFIXES);
+    } else if (adapter.method() instanceof HubPrefixTuning prefix) {
+      return adapted.with(PrefixConversion.toPeft(adapter, prefix));
     } else if (!(adapter.method() instanceof HubLora)) {
       throw noPartner(adapter.method(), "PEFT");
     }
@@ -248,7 +245,7 @@ public final class AdapterConversion {
             .formatted(library, method.name()));
   }
 
-  private static UnsupportedModelException refused(String why) {
+  static UnsupportedModelException refused(String why) {
     return new UnsupportedModelException("the adapter cannot be converted: " + why);
   }
 }

@@ -1,9 +1,11 @@
 package io.peft4j.adapters.prompt;
 
 import io.peft4j.RecipeException;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.ComposableMethod;
 import io.peft4j.adapters.compose.Nonlinearity;
+import io.peft4j.graph.Tensor;
 import java.util.List;
 import java.util.TreeSet;
 
@@ -63,6 +65,15 @@ public record HubPrefixTuning(
   public HubPrefixTuning gating(boolean on) {
     return new HubPrefixTuning(
         length, flat, bottleneck, nonLinearity, dropout, on, sharedGating, leaveOut);
+  }
+
+  /** An adapter's keys and values, [length, layers · (keys, values) · heads · width]. */
+  public Tensor vectors(AttachedAdapter adapter) {
+    if (!flat) {
+      return MadeVectors.of(adapter);
+    }
+    Tensor all = adapter.graph().initializer(adapter.tensors().get(0).initializer());
+    return Tensor.ofFloats(new long[] {length, all.size() / length}, all.toFloats());
   }
 
   @Override

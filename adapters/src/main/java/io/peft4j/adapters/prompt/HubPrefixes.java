@@ -62,7 +62,7 @@ final class HubPrefixes {
       String words = parameter("wte.weight", at.normal(1, method.length(), hidden));
       String h = layer("control_trans.0.", scope, words, hidden, method.bottleneck());
       h = Nonlinearity.add(at, scope, h, method.nonLinearity());
-      flat = layer("control_trans.2.", scope, h, method.bottleneck(), all);
+      flat = MadeVectors.noted(at, layer("control_trans.2.", scope, h, method.bottleneck(), all));
     }
     long[] split = {method.length(), 2L * layers, heads.heads(), heads.width()};
     return at.transposed(scope, at.reshaped(scope, flat, split), 1, 2, 0, 3);

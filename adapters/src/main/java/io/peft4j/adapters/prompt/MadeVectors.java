@@ -44,7 +44,7 @@ final class MadeVectors {
       editor.initializer(
           name,
           tensor.parameter().equals(PromptParts.VECTORS)
-              ? vectors(adapter)
+              ? of(adapter)
               : adapter.graph().initializer(name));
     }
     return new AttachedAdapter(
@@ -56,7 +56,8 @@ final class MadeVectors {
         attached.targets());
   }
 
-  private static Tensor vectors(AttachedAdapter adapter) {
+  /** The vectors, computed in float64 and rounded once. */
+  static Tensor of(AttachedAdapter adapter) {
     String value =
         adapter.graph().nodes().stream()
             .filter(node -> node.tag().equals(adapter.name()) && node.name().startsWith(NAME))

@@ -1,6 +1,7 @@
 package io.peft4j.adapters.prompt;
 
 import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.graph.Attribute;
@@ -111,6 +112,13 @@ public record PrefixTuning(
             && next.is("Reshape")
             && AttentionHeads.rank(at.folded(), next.requiredInput(1)) == 3;
     return next != null && shapes ? next.output() : value;
+  }
+
+  /** An adapter's keys and values, [tokens, layers · (keys, values) · heads · width]. */
+  public Tensor vectors(AttachedAdapter adapter) {
+    return prefixProjection
+        ? MadeVectors.of(adapter)
+        : adapter.graph().initializer(adapter.tensors().get(0).initializer());
   }
 
   /** How many heads a layer makes; one that makes queries, keys and values has a third for each. */

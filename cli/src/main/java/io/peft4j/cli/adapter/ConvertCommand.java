@@ -17,7 +17,8 @@ import picocli.CommandLine.Parameters;
 /** {@code peft4j adapter convert}. */
 @Command(
     name = "convert",
-    description = "Turn LoRA or (IA)³ of PEFT into AdapterHub's or back, where both are the same.")
+    description =
+        "Turn LoRA, (IA)³ or a prefix of PEFT into AdapterHub's or back, if both do the same.")
 final class ConvertCommand extends Subcommand {
   @Parameters(
       index = "0",
