@@ -10,6 +10,9 @@ public final class TorchGenerator {
   private static final int N = 624;
   private static final int M = 397;
 
+  /** Normal numbers that are made together. */
+  private static final int NORMAL_BLOCK = 16;
+
   private final int[] state = new int[N];
   private int next = N;
 
@@ -61,6 +64,52 @@ public final class TorchGenerator {
       values[i] = nextUniform() * range - bound;
     }
     return values;
+  }
+
+  /** As {@code torch.randn(size)} in float32: Box and Muller's transform. */
+  public float[] normal(int size) {
+    float[] values = new float[size];
+    if (size < NORMAL_BLOCK) {
+      for (int i = 0; i < size; i += 2) {
+        double angle = 2 * Math.PI * nextDouble();
+        double radius = Math.sqrt(-2 * Math.log1p(-nextDouble()));
+        values[i] = (float) (radius * Math.cos(angle));
+        if (i + 1 < size) {
+          values[i + 1] = (float) (radius * Math.sin(angle));
+        }
+      }
+      return values;
+    }
+    for (int i = 0; i < size; i++) {
+      values[i] = nextUniform();
+    }
+    for (int from = 0; from + NORMAL_BLOCK <= size; from += NORMAL_BLOCK) {
+      makeNormal(values, from);
+    }
+    if (size % NORMAL_BLOCK != 0) {
+      int from = size - NORMAL_BLOCK;
+      for (int i = from; i < size; i++) {
+        values[i] = nextUniform();
+      }
+      makeNormal(values, from);
+    }
+    return values;
+  }
+
+  /** Turns a block of uniform numbers into normal ones; its halves hold the pairs' parts. */
+  private static void makeNormal(float[] values, int from) {
+    for (int i = from; i < from + NORMAL_BLOCK / 2; i++) {
+      double radius = Math.sqrt(-2 * Math.log(1 - values[i]));
+      double angle = 2 * Math.PI * values[i + NORMAL_BLOCK / 2];
+      values[i] = (float) (radius * Math.cos(angle));
+      values[i + NORMAL_BLOCK / 2] = (float) (radius * Math.sin(angle));
+    }
+  }
+
+  /** As torch's uniform numbers in float64: 53 of the bits of two numbers. */
+  private double nextDouble() {
+    long high = (long) nextBits() << 32;
+    return ((high | Integer.toUnsignedLong(nextBits())) & (1L << 53) - 1) * 0x1p-53;
   }
 
   /** The first entries of {@code torch.randperm(size)}. */

@@ -75,7 +75,7 @@ public final class ElementMaskInterchange implements PeftInterchange, MethodReci
   }
 
   @Override
-  public void check(Path file, AttachedAdapter read) {
+  public void check(Path file, AttachedAdapter started, AttachedAdapter read) {
     ElementMask.checkPlaces(file, read);
   }
 

@@ -47,7 +47,7 @@ public final class FrodInterchange extends RecordInterchange<Frod> {
   }
 
   @Override
-  public void check(Path file, AttachedAdapter read) {
+  public void check(Path file, AttachedAdapter started, AttachedAdapter read) {
     Map<String, Long> sizes = new HashMap<>();
     for (AdapterTensor tensor : read.tensors()) {
       if (tensor.parameter().startsWith("frod_V.")) {

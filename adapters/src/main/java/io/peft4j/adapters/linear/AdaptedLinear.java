@@ -156,6 +156,12 @@ public final class AdaptedLinear {
     return values(site.weight());
   }
 
+  /** What the bias holds, [out]; null if the layer has none. */
+  public @Nullable Tensor biasValues() {
+    String bias = site.bias();
+    return bias == null ? null : values(bias);
+  }
+
   /**
    * Gives W [out, in] of a layer, this one or another, as it is at this moment; null where another
    * is not at hand, as when layers are merged one by one.

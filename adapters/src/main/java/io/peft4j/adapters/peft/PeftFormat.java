@@ -93,7 +93,7 @@ public final class PeftFormat implements AdapterFormat {
     var editor = attached.graph().edit();
     values.forEach(editor::initializer);
     AttachedAdapter read = attached.withGraph(editor.build());
-    interchange.check(weights, read);
+    interchange.check(weights, attached, read);
     return new StoredAdapter(
         read,
         text,

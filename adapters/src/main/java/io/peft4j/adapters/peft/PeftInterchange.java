@@ -36,9 +36,11 @@ public interface PeftInterchange {
    * Looks at what a file holds beyond shapes and types; by default at nothing.
    *
    * @param file of the tensors
-   * @throws io.peft4j.CheckpointFormatException if it cannot be what the method wrote
+   * @param started the adapter before the file's values, as the method starts on this model
+   * @throws io.peft4j.CheckpointFormatException if it cannot be what the method wrote for this
+   *     model
    */
-  default void check(Path file, AttachedAdapter read) {}
+  default void check(Path file, AttachedAdapter started, AttachedAdapter read) {}
 
   /** The adapter in a form that its file can hold; by default as it is. */
   default AttachedAdapter storable(AttachedAdapter adapter) {

@@ -19,7 +19,7 @@ public final class ShiraInterchange extends RecordInterchange<Shira> {
   }
 
   @Override
-  public void check(Path file, AttachedAdapter read) {
+  public void check(Path file, AttachedAdapter started, AttachedAdapter read) {
     for (AdapterTensor tensor : read.tensors()) {
       if (!tensor.parameter().equals("shira_indices")) {
         continue;

@@ -22,7 +22,7 @@ public final class SupertuningInterchange extends RecordInterchange<Supertuning>
   }
 
   @Override
-  public void check(Path file, AttachedAdapter read) {
+  public void check(Path file, AttachedAdapter started, AttachedAdapter read) {
     for (AdapterTensor tensor : read.tensors()) {
       if (tensor.parameter().equals("supertuning_indices")) {
         LinearSite layer = Sites.of(read.base()).linear(tensor.module()).orElseThrow();

@@ -33,7 +33,7 @@ public final class VbLoraInterchange extends RecordInterchange<VbLora> {
   }
 
   @Override
-  public void check(Path file, AttachedAdapter read) {
+  public void check(Path file, AttachedAdapter started, AttachedAdapter read) {
     for (AdapterTensor tensor : read.tensors()) {
       if (tensor.parameter().endsWith("_topk_indices")) {
         long[] chosen = read.graph().initializer(tensor.initializer()).toLongs();
