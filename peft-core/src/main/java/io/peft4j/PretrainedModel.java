@@ -11,6 +11,7 @@ import io.peft4j.graph.Value;
 import io.peft4j.graph.passes.DequantizedWeights;
 import io.peft4j.site.Sites;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
@@ -18,6 +19,9 @@ import java.util.Map;
 public final class PretrainedModel {
   /** The name of an adapter that no other is given, as in PEFT. */
   public static final String DEFAULT_ADAPTER = "default";
+
+  /** More than the special tokens that a tokenizer keeps at the end of a text that it cuts. */
+  private static final int ENDING = 8;
 
   private final Checkpoint checkpoint;
 
@@ -74,7 +78,7 @@ public final class PretrainedModel {
     return new AdaptedModel(
         base,
         new StoredAdapter(
-            method.attach(base.graph(), DEFAULT_ADAPTER, seed),
+            method.tokenized(this::firstIds).attach(base.graph(), DEFAULT_ADAPTER, seed),
             "",
             null,
             checkpoint.labels(),
@@ -89,6 +93,13 @@ public final class PretrainedModel {
   public AdaptedModel load(Path adapterFolder) {
     PretrainedModel base = dequantized();
     return new AdaptedModel(base, Formats.adapter(adapterFolder).read(adapterFolder, base.graph()));
+  }
+
+  /** The first ids of a text, as if it had not been cut. */
+  private long[] firstIds(String text, int count) {
+    try (TextTokenizer tokenizer = tokenizer(count + ENDING)) {
+      return Arrays.stream(tokenizer.encode(text, null).ids()).limit(count).toArray();
+    }
   }
 
   /**

@@ -13,6 +13,14 @@ public interface AdapterMethod {
   String name();
 
   /**
+   * The method with its texts turned into token ids, where it has any; called before it is attached
+   * to a model that has a tokenizer. By default it stays as it is.
+   */
+  default AdapterMethod tokenized(TextIds ids) {
+    return this;
+  }
+
+  /**
    * Attaches to a graph.
    *
    * @param base the model; what trains in it already is left as it is

@@ -51,6 +51,8 @@ public final class AdapterConversion {
     } else if (method instanceof Ia3) {
       return adapted.with(ia3ToHub(adapter));
     } else if (method instanceof PromptTuning || method instanceof PTuning) {
+      // A model that AdapterHub's prompts do not stand on at all says so itself.
+      new HubPromptTuning(1, false).attach(adapter.base(), adapter.name(), 0);
       throw refused(
           "PEFT puts its vectors in front of positions and norm and moves the text behind them,"
               + " where AdapterHub puts them behind the embeddings' norm and leaves the text at its"

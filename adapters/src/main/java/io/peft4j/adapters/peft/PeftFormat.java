@@ -175,7 +175,7 @@ public final class PeftFormat implements AdapterFormat {
       AttachedAdapter adapter,
       @Nullable StoredHead head,
       String baseModel) {
-    Map<String, @Nullable Object> fields = new TreeMap<>(interchange.write(adapter));
+    Map<String, @Nullable Object> fields = new TreeMap<>(interchange.write(adapter, baseModel));
     fields.put("peft_type", interchange.peftType());
     fields.put("task_type", taskType(adapter.base(), head));
     fields.put("base_model_name_or_path", baseModel);

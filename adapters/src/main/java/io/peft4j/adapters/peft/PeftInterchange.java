@@ -42,6 +42,15 @@ public interface PeftInterchange {
    */
   default void check(Path file, AttachedAdapter started, AttachedAdapter read) {}
 
+  /**
+   * As {@link #write(AttachedAdapter)}, for methods that also name the model.
+   *
+   * @param baseModel the base model's name
+   */
+  default Map<String, @Nullable Object> write(AttachedAdapter adapter, String baseModel) {
+    return write(adapter);
+  }
+
   /** The adapter in a form that its file can hold; by default as it is. */
   default AttachedAdapter storable(AttachedAdapter adapter) {
     return adapter;

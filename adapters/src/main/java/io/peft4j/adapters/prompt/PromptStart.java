@@ -5,5 +5,7 @@ public enum PromptStart {
   /** As the embeddings of words drawn at random. */
   SAMPLE_VOCAB,
   /** Normal, with mean 0 and deviation 1. */
-  RANDOM
+  RANDOM,
+  /** As the embeddings of a text, which is repeated or cut. */
+  TEXT
 }

@@ -167,6 +167,14 @@ class AdapterConversionTest {
         .isInstanceOf(UnsupportedModelException.class);
   }
 
+  @Test
+  void promptsOfDecodersAreNothingForAdapterHub() {
+    AdaptedModel adapted = MethodCase.peft("prompt-tuning-llama").adapted();
+    assertThatThrownBy(() -> AdapterConversion.toAdapterHub(adapted))
+        .isInstanceOf(UnsupportedModelException.class)
+        .hasMessageContaining("this method takes encoders");
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
