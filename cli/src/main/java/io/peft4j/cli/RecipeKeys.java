@@ -7,6 +7,7 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import com.google.common.primitives.Doubles;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.MethodSettings;
@@ -201,14 +202,12 @@ final class RecipeKeys {
     if (value == null) {
       return absent;
     }
-    if (value.isNumber()) {
-      return value.doubleValue();
-    }
-    try { // YAML 1.1 takes 1e-3 for a text
-      return Double.parseDouble(value.asText("none"));
-    } catch (NumberFormatException e) {
+    Double text = Doubles.tryParse(value.asText("none")); // YAML 1.1 takes 1e-3 for a text
+    double number = value.isNumber() || text == null ? value.asDouble(Double.NaN) : text;
+    if (!Double.isFinite(number)) {
       throw wrong(key, "a number", value);
     }
+    return number;
   }
 
   boolean flag(String key, boolean absent) {
@@ -272,7 +271,7 @@ final class RecipeKeys {
       throw wrong(key, "a map from module patterns to numbers", value);
     }
     for (Map.Entry<String, JsonNode> entry : value.properties()) {
-      if (!entry.getValue().isNumber()) {
+      if (!entry.getValue().isNumber() || !Double.isFinite(entry.getValue().doubleValue())) {
         throw wrong(key + "." + entry.getKey(), "a number", entry.getValue());
       }
       numbers.put(entry.getKey(), entry.getValue().doubleValue());

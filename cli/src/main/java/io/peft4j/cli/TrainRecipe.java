@@ -166,8 +166,8 @@ record TrainRecipe(
                 k -> k.equals(field) || k.endsWith("." + name) || k.replace('.', '_').equals(name))
             .findFirst()
             .orElse("");
-    return new RecipeException(
-        keys.place(key) + ": " + name + message.substring(field.length()), e);
+    String told = key.isEmpty() ? message : name + message.substring(field.length());
+    return new RecipeException(keys.place(key) + ": " + told, e);
   }
 
   static @Nullable Path path(RecipeKeys keys, String key) {

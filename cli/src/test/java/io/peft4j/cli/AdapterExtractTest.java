@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -70,6 +71,17 @@ class AdapterExtractTest {
     assertThat(seen.at("/fits").asBoolean(true)).isFalse();
     assertThat(seen.at("/reason").asText()).contains("'query' matches no module");
     assertThat(seen.at("/share").isNull()).isTrue();
+  }
+
+  @Test
+  void changesOfBiasesAndNormsAreTold() throws IOException {
+    JsonNode bias = json("adapter", "inspect", TinyModel.METHODS.resolve("peft/beft"), BASE);
+    assertThat(bias.at("/updates/0/norm").asDouble(1)).isZero();
+    assertThat(bias.at("/updates/0/biasNorm").asDouble()).isBetween(0.1, 10.0);
+    JsonNode norms = json("adapter", "inspect", TinyModel.METHODS.resolve("peft/ln_tuning"), BASE);
+    List<String> modules = norms.at("/updates").findValuesAsText("module");
+    assertThat(modules).hasSize(6).contains("bert.encoder.layer.1.output.LayerNorm");
+    assertThat(norms.at("/updates/5/norm").asDouble()).isBetween(0.1, 10.0);
   }
 
   @Test

@@ -42,6 +42,8 @@ class RecipeErrorsTest {
       value = {
         "adapter | rank | 0 | rank must be at least 1 | was 0",
         "adapter | ranks | 4 | the key 'adapter.ranks' is unknown | 'adapter.rank'",
+        "adapter | alpha | NaN | alpha must be a number | NaN",
+        "adapter | alpha | many | alpha must be a number | many",
         "adapter | dropout | 1 | dropout must be from 0 to below 1 | was 1",
         "adapter | rank_pattern | {query: 2.5} | rank_pattern must hold whole numbers | 2.5",
         "adapter | modules_to_save | [[pooler]] | must be a text or a list of texts | pooler",
@@ -65,6 +67,26 @@ class RecipeErrorsTest {
     asOption.assertFailed(2);
     assertThat(asOption.lastLine()).contains("--set " + setting + ": ").contains(first, second);
     assertThat(folder.resolve("run")).doesNotExist();
+  }
+
+  /** Every key is named as it is typed, and the sentences around it stay as they are. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "adalora | init_r | -1 | init_r must be at least 1",
+        "seq_bn | scaling | much | scaling is \"much\", which is not supported",
+        "hub-ia3 | vera_b | 1 | recipe.yaml: VeRA shares its matrices",
+        "hub-lora | vera_d | NaN | vera_d",
+        "pvera | d_initial | NaN | adapter.d_initial must be a number",
+        "boft | blocks | 4 | recipe.yaml: block_size is",
+      })
+  void aValueOfAMethodThatIsOutOfRange(String method, String key, String value, String told)
+      throws IOException {
+    Path recipe = recipe("adapter:\n  %s: %s\n  method: %s\n".formatted(key, value, method));
+    Cli cli = Cli.run("train", recipe);
+    cli.assertFailed(1);
+    assertThat(cli.lastLine()).contains("recipe.yaml").contains(told).doesNotContain("the recipe:");
   }
 
   @Test

@@ -14,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +27,8 @@ import org.jspecify.annotations.Nullable;
  * @param <T> the record
  */
 public final class RecordSettings<T extends Record & AdapterMethod> {
+  private static final Pattern NAME = Pattern.compile("\\w+");
+
   private final T standard;
   private final ImmutableMap<String, RecordComponent> keys;
 
@@ -65,7 +68,7 @@ public final class RecordSettings<T extends Record & AdapterMethod> {
       return constructor.newInstance(values);
     } catch (InvocationTargetException e) {
       if (e.getCause() instanceof RecipeException refused) {
-        throw new RecipeException(named(refused.getMessage()), refused);
+        throw named(refused);
       } else if (e.getCause() instanceof PeftException refused) {
         throw refused;
       }
@@ -76,17 +79,20 @@ public final class RecordSettings<T extends Record & AdapterMethod> {
   }
 
   /** A refusal of the record with its components called what the settings call them. */
-  private String named(@Nullable String refusal) {
-    String named = String.valueOf(refusal);
+  public RecipeException named(RecipeException refused) {
+    String message = String.valueOf(refused.getMessage());
+    String named = NAME.matcher(message).replaceAll(name -> key(name.group()));
+    return named.equals(message) ? refused : new RecipeException(named, refused);
+  }
+
+  private String key(String name) {
     for (Map.Entry<String, RecordComponent> entry : keys.entrySet()) {
       String component = entry.getValue().getName();
-      String snake = snake(component);
-      if (!component.equals(snake)) { // no word of a sentence
-        named = named.replaceAll("\\b" + component + "\\b", entry.getKey());
+      if (name.equals(component) || name.equals(snake(component))) {
+        return entry.getKey();
       }
-      named = named.replaceFirst("^" + snake + "\\b", entry.getKey());
     }
-    return named;
+    return name;
   }
 
   private static String snake(String component) {

@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  */
 public abstract class PresetInterchange implements AdapterHubInterchange, MethodRecipe {
   private static final String SAVED = "modules_to_save";
+  private static final String RECIPE = "the recipe";
 
   /** Fields of a configuration that no recipe sets. */
   private static final Set<String> FIXED =
@@ -82,10 +83,12 @@ public abstract class PresetInterchange implements AdapterHubInterchange, Method
     }
     List<String> saved = settings.texts(SAVED);
     try {
-      AdapterMethod method = read(PeftConfig.of(Path.of("the recipe"), fields));
+      AdapterMethod method = read(PeftConfig.of(Path.of(RECIPE), fields));
       return saved.isEmpty() ? method : new WithHead((ComposableMethod) method, saved, null);
     } catch (CheckpointFormatException | UnsupportedModelException e) {
-      throw new RecipeException(String.valueOf(e.getMessage()), e);
+      throw new RecipeException(
+          String.valueOf(e.getMessage()).replaceFirst("^" + RECIPE + ": (field '([^']*)')?", "$2"),
+          e);
     }
   }
 

@@ -123,7 +123,7 @@ public record LoraExtraction(@Nullable Integer rank, @Nullable Double energy) {
 
   private Plan plan(ModelDifference difference, Set<String> saved) {
     Plan plan = new Plan(difference.after());
-    plan.whole.addAll(difference.norms());
+    difference.norms().forEach(norm -> plan.whole.add(norm.path()));
     boolean biases = difference.changes().stream().anyMatch(change -> change.bias() != null);
     for (WeightChange change : difference.changes()) {
       // PEFT's LoRA on a table of vectors does not go with lora_bias.

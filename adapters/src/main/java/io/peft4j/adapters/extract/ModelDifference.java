@@ -27,10 +27,10 @@ import org.jspecify.annotations.Nullable;
  * @param before the first model
  * @param after the second
  * @param changes linear layers, tables of vectors and convolutions
- * @param norms paths of the norms that differ
+ * @param norms norms that differ
  */
 public record ModelDifference(
-    Graph before, Graph after, List<WeightChange> changes, List<String> norms) {
+    Graph before, Graph after, List<WeightChange> changes, List<WeightChange> norms) {
   public ModelDifference {
     changes = List.copyOf(changes);
     norms = List.copyOf(norms);
@@ -75,7 +75,7 @@ public record ModelDifference(
     Map<String, Site> second = new LinkedHashMap<>();
     Sites.of(after).modules().forEach(site -> second.put(site.path(), site));
     List<WeightChange> changes = new ArrayList<>();
-    List<String> norms = new ArrayList<>();
+    List<WeightChange> norms = new ArrayList<>();
     Set<String> seen = new HashSet<>();
     List<Site> first = Sites.of(before).modules();
     for (Site site : first) {
@@ -91,13 +91,9 @@ public record ModelDifference(
             "module '%s' has the weight %s in the first model and %s in the second; give two checkpoints of one model"
                 .formatted(site.path(), own.weight(), others.weight()));
       }
-      if (site instanceof NormSite) {
-        if (own.differs(others)) {
-          norms.add(site.path());
-        }
-      } else if (own.differs(others)) {
-        changes.add(
-            new WeightChange(site, own.weight(), own.laidAs(others), own.biasChange(others)));
+      if (own.differs(others)) {
+        (site instanceof NormSite ? norms : changes)
+            .add(new WeightChange(site, own.weight(), own.laidAs(others), own.biasChange(others)));
       }
     }
     if (!second.isEmpty()) {

@@ -23,7 +23,10 @@ public record WeightChange(Site site, Tensor before, Tensor after, double @Nulla
     return site.path();
   }
 
-  /** What the weight has more, [out, in]; for a table of vectors [size, entries]. */
+  /**
+   * What the weight has more, [out, in]; for a table of vectors [size, entries]; for a norm [size,
+   * 1].
+   */
   public Matrix update() {
     return matrix(after).minus(matrix(before));
   }
@@ -31,6 +34,11 @@ public record WeightChange(Site site, Tensor before, Tensor after, double @Nulla
   /** The norm of the weight in the first model. */
   public double weightNorm() {
     return matrix(before).norm();
+  }
+
+  /** The norm of what the bias has more; 0 if the biases are equal. */
+  public double biasNorm() {
+    return bias == null ? 0 : Matrix.of(1, bias.length, bias).norm();
   }
 
   private Matrix matrix(Tensor weight) {

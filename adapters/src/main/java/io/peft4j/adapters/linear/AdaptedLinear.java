@@ -320,13 +320,13 @@ public final class AdaptedLinear {
   }
 
   /**
-   * Ones, of which training zeroes a share; the others stay ones, unlike dropout's.
+   * Ones, of which training zeroes a share; the others stay ones in training and outside it.
    *
    * @param dropped the share
    */
   public Expression kept(double dropped, long... shape) {
     Expression ones = constant("ones", filled(1, shape));
-    return ones.dropout(dropped).times(1 - dropped);
+    return ones.dropout(dropped).clipped(0, 1);
   }
 
   /** Start values: ones on the diagonal. */

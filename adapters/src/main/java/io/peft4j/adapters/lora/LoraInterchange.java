@@ -23,6 +23,18 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
   private final RecordSettings<Lora> recipe =
       new RecordSettings<>(Lora.rank(8), Map.of("rankStabilized", "rslora"));
 
+  private final RecordSettings<Lora> configuration =
+      new RecordSettings<>(
+          Lora.rank(8),
+          Map.of(
+              "rank", "r",
+              "alpha", "lora_alpha",
+              "dropout", "lora_dropout",
+              "rankStabilized", "use_rslora",
+              "targets", "target_modules",
+              "dora", "use_dora",
+              "init", "init_lora_weights"));
+
   /** Fields that change what the adapter computes and are not supported. */
   private static final List<String> UNSUPPORTED =
       List.of(
@@ -102,7 +114,7 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
           1,
           RankAllocation.UNIFORM);
     } catch (RecipeException e) {
-      throw config.wrongValue(e);
+      throw config.wrongValue(configuration.named(e));
     }
   }
 
@@ -121,7 +133,7 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
 
   /**
    * How the adapter's base started, where that is still to be known. EVA is not: data have decided
-   * about the stored tensors, and must not do so again if they are trained on.
+   * about the stored tensors, and must not do so again if they are trained on. Nor is MiCA.
    */
   private static LoraStart start(PeftConfig config) {
     String start = config.textOrEmpty("init_lora_weights").toLowerCase(Locale.ROOT);
@@ -135,7 +147,11 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
       case "orthogonal" -> LoraStart.ORTHOGONAL;
       case "pissa" -> LoraStart.PISSA;
       case "olora" -> LoraStart.OLORA;
-      default -> LoraStart.DEFAULT;
+      case "", "eva", "mica" -> LoraStart.DEFAULT;
+      default ->
+          throw new UnsupportedModelException(
+              "%s: init_lora_weights is '%s', which is not known, so that its base weights may be changed ones; merge the adapter with PEFT, or train one without it"
+                  .formatted(config.file(), start));
     };
   }
 

@@ -41,20 +41,27 @@ record AdapterReport(
     Map<String, String> provenance) {
 
   /**
-   * What becomes of one weight.
+   * What becomes of one module.
    *
    * @param rank of LoRA; null for other methods
    * @param norm ‖ΔW‖ (Frobenius)
    * @param relative ‖ΔW‖ / ‖W‖; null without a model
+   * @param biasNorm ‖Δb‖; null if the bias stays, or without a model
    */
-  record Update(String module, @Nullable Integer rank, double norm, @Nullable Double relative) {}
+  record Update(
+      String module,
+      @Nullable Integer rank,
+      double norm,
+      @Nullable Double relative,
+      @Nullable Double biasNorm) {}
 
   static AdapterReport of(AdapterFiles files) {
     List<Update> updates = new ArrayList<>();
     files
         .updates()
         .forEach(
-            (path, update) -> updates.add(new Update(path, update.rank(), update.norm(), null)));
+            (path, update) ->
+                updates.add(new Update(path, update.rank(), update.norm(), null, null)));
     List<String> targets = List.copyOf(files.updates().keySet());
     return report(files, null, null, "", null, targets, updates);
   }
@@ -75,16 +82,21 @@ record AdapterReport(
     List<Update> updates = new ArrayList<>();
     String reason = "";
     try {
-      for (WeightChange change : ModelDifference.of(adapted.adapter()).changes()) {
-        double norm = change.update().norm();
-        Integer rank = files.rank(change.path());
-        updates.add(new Update(change.path(), rank, norm, norm / change.weightNorm()));
-      }
+      ModelDifference difference = ModelDifference.of(adapted.adapter());
+      difference.changes().forEach(change -> updates.add(update(files, change)));
+      difference.norms().forEach(change -> updates.add(update(files, change)));
     } catch (PeftException e) {
       reason = String.valueOf(e.getMessage());
     }
     double share = (double) files.parameters() / base.graph().parameterCount();
     return report(files, share, true, reason, matches, adapted.adapter().targets(), updates);
+  }
+
+  private static Update update(AdapterFiles files, WeightChange change) {
+    double norm = change.update().norm();
+    Double biasNorm = change.bias() == null ? null : change.biasNorm();
+    return new Update(
+        change.path(), files.rank(change.path()), norm, norm / change.weightNorm(), biasNorm);
   }
 
   private static AdapterReport report(
@@ -136,6 +148,8 @@ record AdapterReport(
       Double relative = update.relative();
       text.append(
           relative == null ? "" : String.format(Locale.ROOT, " (%.2f %% of W)", 100 * relative));
+      Double biasNorm = update.biasNorm();
+      text.append(biasNorm == null ? "" : String.format(Locale.ROOT, "  bias norm %.4g", biasNorm));
       text.append(System.lineSeparator());
     }
     if (updates.isEmpty()) {

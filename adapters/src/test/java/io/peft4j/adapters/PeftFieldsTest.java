@@ -1,0 +1,128 @@
+package io.peft4j.adapters;
+
+import static io.peft4j.adapters.MethodCase.assertClose;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.collect.Streams;
+import io.peft4j.CheckpointFormatException;
+import io.peft4j.PretrainedModel;
+import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.Targets;
+import io.peft4j.adapters.loha.Loha;
+import io.peft4j.engine.CompileOptions;
+import io.peft4j.engine.torch.TorchEngine;
+import io.peft4j.engine.torch.TorchProgram;
+import io.peft4j.graph.Tensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Fields of configurations that no golden case sets. */
+class PeftFieldsTest {
+  /** Their dropout replaces a fixed number of rotations, which is not offered. */
+  private static final Set<String> WITHOUT_DROPOUT = Set.of("BOFT", "OFT");
+
+  @TempDir Path folder;
+
+  static Stream<String> withDropout() {
+    return MethodCase.peftCases()
+        .filter(name -> !dropouts(config(name)).isEmpty())
+        .filter(name -> !WITHOUT_DROPOUT.contains(config(name).get("peft_type").asText()));
+  }
+
+  private static ObjectNode config(String name) {
+    return (ObjectNode)
+        MethodCase.json(MethodCase.peft(name).folder().resolve("adapter_config.json"));
+  }
+
+  private static List<String> dropouts(ObjectNode config) {
+    return Streams.stream(config.fieldNames()).filter(key -> key.endsWith("dropout")).toList();
+  }
+
+  /** The case's adapter with a changed configuration. */
+  private MethodCase changed(String name, Consumer<ObjectNode> change) throws IOException {
+    MethodCase original = MethodCase.peft(name);
+    ObjectNode config = config(name);
+    change.accept(config);
+    Files.writeString(folder.resolve("adapter_config.json"), config.toString());
+    String weights = "adapter_model.safetensors";
+    Files.copy(original.folder().resolve(weights), folder.resolve(weights));
+    return new MethodCase(folder, original.baseName(), original.io());
+  }
+
+  @ParameterizedTest
+  @MethodSource("withDropout")
+  void dropoutDoesNothingOutsideTraining(String name) throws IOException {
+    MethodCase dropping =
+        changed(name, config -> dropouts(config).forEach(key -> config.put(key, 0.25)));
+    Map<String, Tensor> outputs = MethodCase.run(dropping.adapted().graph(), dropping.inputs());
+    Tensor expected = dropping.io().get("logits");
+    assertClose("logits", outputs.get("logits"), expected, 1e-5, 0);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"oft", "boft"})
+  void dropoutThatIsNotOfferedIsRefused(String name) throws IOException {
+    MethodCase dropping =
+        changed(name, config -> dropouts(config).forEach(key -> config.put(key, 0.25)));
+    assertThatThrownBy(dropping::adapted)
+        .isInstanceOf(UnsupportedModelException.class)
+        .hasMessageContaining("dropout' is set to 0.25, which is not supported");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"0, 0.9999999", "0.9999999, 0"})
+  void whatTrainingDropsWhollyLeavesTheModelAsItIs(double rows, double modules) {
+    PretrainedModel base = MethodCase.bert();
+    Targets query = Targets.named(List.of("query"));
+    Loha loha = new Loha(4, 8, rows, modules, query, Map.of(), Map.of(), List.of());
+    MethodCase example = MethodCase.peft("lora-ffn");
+    var adapted = SmallMethods.moved(base.attach(loha)).graph();
+    Tensor expected = MethodCase.run(base.graph(), example.inputs()).get("logits");
+    try (TorchProgram program = TorchEngine.compile(adapted, CompileOptions.forTraining())) {
+      assertClose("logits", program.run(example.inputs()).get("logits"), expected, 1e-6, 0);
+    }
+    Tensor evaluated = MethodCase.run(adapted, example.inputs()).get("logits");
+    assertThat(evaluated.contentEquals(expected)).isFalse();
+  }
+
+  @Test
+  void anInitialisationThatIsNotKnownIsRefused() throws IOException {
+    MethodCase unknown = changed("lora-ffn", config -> config.put("init_lora_weights", "newer"));
+    assertThatThrownBy(unknown::adapted)
+        .isInstanceOf(UnsupportedModelException.class)
+        .hasMessageContaining("init_lora_weights is 'newer'");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "lora-ffn | lora_alpha | -1 | lora_alpha must be",
+        "road-1 | group_size | 17 | group_size must be even",
+        "lokr | decompose_factor | 0 | decompose_factor must be",
+        "randlora | randlora_alpha | -2 | randlora_alpha must be",
+        "boft | boft_block_num | 4 | boft_block_size is 8 and boft_block_num 4",
+        "gralora | gralora_k | 3 | r must be a multiple of gralora_k",
+      })
+  void aValueOutOfRangeIsNamedAsTheFileNamesIt(String name, String key, int value, String told)
+      throws IOException {
+    MethodCase wrong = changed(name, config -> config.put(key, value));
+    assertThatThrownBy(wrong::adapted)
+        .isInstanceOf(CheckpointFormatException.class)
+        .hasMessageContaining("adapter_config.json: " + told);
+  }
+}
