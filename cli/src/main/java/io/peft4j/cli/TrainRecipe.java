@@ -160,12 +160,16 @@ record TrainRecipe(
     }
     String field = Splitter.on(CharMatcher.anyOf(" :")).split(message).iterator().next();
     String name = CaseFormat.LOWER_CAMEL.to(CaseFormat.LOWER_UNDERSCORE, field);
-    String key =
+    List<String> fitting =
         known.stream()
             .filter(
                 k -> k.equals(field) || k.endsWith("." + name) || k.replace('.', '_').equals(name))
+            .toList();
+    String key = // two sections may have keys of one name: the one that is given is wrong
+        fitting.stream()
+            .filter(keys::has)
             .findFirst()
-            .orElse("");
+            .orElse(fitting.isEmpty() ? "" : fitting.get(0));
     String told = key.isEmpty() ? message : name + message.substring(field.length());
     return new RecipeException(keys.place(key) + ": " + told, e);
   }
