@@ -1,26 +1,24 @@
 package io.peft4j.adapters;
 
 import static io.peft4j.adapters.MethodCase.assertClose;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.peft4j.AdaptedModel;
 import io.peft4j.Checkpoints;
+import io.peft4j.PeftException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapters.peft.PeftFormat;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.torch.TorchProgram;
-import io.peft4j.graph.Attribute;
-import io.peft4j.graph.DType;
 import io.peft4j.graph.Graph;
-import io.peft4j.graph.GraphEditor;
-import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -48,33 +46,18 @@ class ExporterOnnxTest {
   }
 
   private static PretrainedModel opened(String export, PretrainedModel base) {
-    return OPENED.computeIfAbsent(export, key -> withWeights(key, base));
+    return OPENED.computeIfAbsent(export, key -> ExportedBase.of(key, base));
   }
 
-  private static PretrainedModel withWeights(String export, PretrainedModel base) {
-    Graph graph = Checkpoints.open(ONNX.resolve(export).resolve("model.onnx")).graph();
-    GraphEditor editor = graph.edit();
-    JsonNode names = MethodCase.json(ONNX.resolve(export).resolve("meta.json")).get("hf_names");
-    for (Map.Entry<String, JsonNode> name : names.properties()) {
-      Tensor value = base.graph().initializer(name.getValue().get("parameter").asText());
-      boolean transposed = name.getValue().get("transposed").asBoolean();
-      editor.initializer(name.getKey(), transposed ? value.transposed(1, 0) : value);
-    }
-    if (export.equals("llama")) { // its norms have another epsilon
-      for (Node node : graph.nodes()) {
-        boolean epsilon =
-            node.is("Constant")
-                && node.attributes().get("value") instanceof Attribute.TensorValue constant
-                && constant.value().dtype() == DType.FLOAT32
-                && constant.value().size() == 1
-                && constant.value().toFloats()[0] == 1e-5f;
-        if (epsilon) {
-          Attribute other = Attribute.of(Tensor.ofFloats(new long[0], 1e-6f));
-          editor.replace(node, node.withAttributes(Map.of("value", other)));
-        }
-      }
-    }
-    return PretrainedModel.of(editor.build());
+  @Test
+  void layersThatAreHiddenInFusedOperatorsAreMissedByName() {
+    PretrainedModel base = Checkpoints.open(ONNX.resolve("bert-optimized/model.onnx"));
+    assertThatThrownBy(() -> base.load(MethodCase.peft("lora-qv").folder()))
+        .isInstanceOf(PeftException.class)
+        .hasMessageContaining("target 'query' matches no module of this model");
+    assertThatThrownBy(() -> base.load(MethodCase.peft("prefix-tuning-bert").folder()))
+        .isInstanceOf(PeftException.class)
+        .hasMessageContaining("needs attention; this model has none");
   }
 
   @ParameterizedTest

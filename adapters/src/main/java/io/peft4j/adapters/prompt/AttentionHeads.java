@@ -23,7 +23,8 @@ record AttentionHeads(int heads, int width) {
    */
   static AttentionHeads of(GraphView view, AttentionSite site) {
     LinearSite key = site.key();
-    int out = Math.toIntExact(key.outFeatures());
+    int parts = site.query().equals(key) ? 3 : 1;
+    int out = Math.toIntExact(key.outFeatures()) / parts;
     String value = key.output();
     for (Node next = next(view, value); next != null; next = next(view, value)) {
       if (next.is("Reshape") && rank(view, next.requiredInput(1)) == 4) {

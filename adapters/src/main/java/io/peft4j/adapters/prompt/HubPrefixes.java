@@ -1,9 +1,11 @@
 package io.peft4j.adapters.prompt;
 
+import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapters.compose.Attachment;
 import io.peft4j.adapters.compose.Nonlinearity;
 import io.peft4j.adapters.compose.TransformerLayer;
 import io.peft4j.graph.Tensor;
+import io.peft4j.site.AttentionSite;
 import java.util.List;
 
 /** Adds the prefixes of all layers, which one pool makes. */
@@ -19,7 +21,13 @@ final class HubPrefixes {
     this.method = method;
     this.at = at;
     pool = "prefix_tunings." + at.adapter() + ".self_prefix.";
-    heads = AttentionHeads.of(at.folded(), at.layers().get(0).attention());
+    AttentionSite first = at.layers().get(0).attention();
+    heads = AttentionHeads.of(at.folded(), first);
+    if (first.query().outFeatures() != first.key().outFeatures()) {
+      throw new UnsupportedModelException(
+          "the queries of '%s' share keys, but AdapterHub's prefixes have keys for each of them; use prefix-tuning, which is PEFT's"
+              .formatted(first.path()));
+    }
   }
 
   void add() {

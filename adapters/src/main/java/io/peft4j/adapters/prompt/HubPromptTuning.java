@@ -60,6 +60,7 @@ public record HubPromptTuning(int length, boolean afterFirst) implements Composa
             : at.joined(scope, 1, spread, embeddings);
     at.rewire(embeddings, joined);
     new AddedTokens(afterFirst ? 1 : 0, length).note(at.editor());
+    new LongerShapes(at, length).behind(embeddings);
     PrefixedAttention attention = new PrefixedAttention(at, length);
     for (TransformerLayer layer : at.layers()) {
       attention.coverRows(layer.attention(), scope);

@@ -13,6 +13,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Puts keys and values in front of those that an attention makes of its sequence, and lets its mask
@@ -71,12 +72,16 @@ public final class PrefixedAttention {
     }
   }
 
-  /** Whether a mask is made by comparing positions. */
+  /** Whether a mask is made by comparing positions, or cut from a table of what sees what. */
   private boolean isByPosition(String mask) {
     Set<String> seen = new HashSet<>();
     Deque<String> open = new ArrayDeque<>(List.of(mask));
     while (!open.isEmpty()) {
-      Node node = at.view().producer(open.pop());
+      String value = open.pop();
+      if (isTable(at.view().constant(value))) {
+        return true;
+      }
+      Node node = at.view().producer(value);
       if (node == null) {
         continue;
       }
@@ -88,6 +93,10 @@ public final class PrefixedAttention {
       }
     }
     return false;
+  }
+
+  private static boolean isTable(@Nullable Tensor constant) {
+    return constant != null && constant.rank() > 1 && constant.dim(-1) > 1 && constant.dim(-2) > 1;
   }
 
   /** [.., .., rows, sequence] to [.., .., 1, sequence]. */

@@ -1,9 +1,11 @@
 package io.peft4j.adapters.adapterhub;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.peft4j.Checkpoints;
 import io.peft4j.PretrainedModel;
+import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.MethodRecipes;
 import io.peft4j.adapters.MethodCase;
@@ -18,6 +20,7 @@ import io.peft4j.graph.Tensor;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -43,12 +46,14 @@ class AdapterHubOnExportsTest {
     "bert-opset14, unipelt",
     "bert-dynamo, unipelt",
     "bert-dynamo, seq_bn",
+    "bert-dynamo, hub-prompt-tuning",
     "roberta, adapterplus",
     "roberta, unipelt",
     "distilbert, houlsby",
     "distilbert, mam",
     "gpt2, houlsby",
     "gpt2, par_bn",
+    "gpt2, mam",
     "llama, seq_bn",
     "llama, noreft",
     "vit, double_seq_bn",
@@ -78,6 +83,16 @@ class AdapterHubOnExportsTest {
                 .isGreaterThan(1e-3);
           }
         });
+  }
+
+  @Test
+  void prefixesForSharedKeysAreNone() {
+    PretrainedModel base = Checkpoints.open(ONNX.resolve("llama/model.onnx"));
+    AdapterMethod method =
+        MethodRecipes.named("hub-prefix-tuning").read(PeftConfig.of(Path.of("settings"), Map.of()));
+    assertThatThrownBy(() -> base.attach(method, 3))
+        .isInstanceOf(UnsupportedModelException.class)
+        .hasMessageContaining("'model.layers.0.self_attn' share keys");
   }
 
   private static Graph moved(Graph graph) {
