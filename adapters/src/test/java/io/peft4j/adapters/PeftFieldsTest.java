@@ -15,12 +15,14 @@ import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.engine.torch.TorchProgram;
 import io.peft4j.graph.Tensor;
+import io.peft4j.loaders.safetensors.SafeTensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -97,6 +99,39 @@ class PeftFieldsTest {
     }
     Tensor evaluated = MethodCase.run(adapted, example.inputs()).get("logits");
     assertThat(evaluated.contentEquals(expected)).isFalse();
+  }
+
+  /** A trainer that saves the state of the wrapped model leaves the wrappers' names in the keys. */
+  @ParameterizedTest
+  @ValueSource(strings = {"lora-qv", "lora-embedding", "loha", "dora-bert"})
+  void keysWithTheNamesOfWrappersAreRead(String name) throws IOException {
+    MethodCase original = MethodCase.peft(name);
+    MethodCase wrapped = changed(name, config -> {});
+    Path file = folder.resolve("adapter_model.safetensors");
+    Map<String, Tensor> renamed = new TreeMap<>();
+    SafeTensors.read(file).tensors().forEach((key, t) -> renamed.put(wrapped(key), t));
+    SafeTensors.write(file, renamed, Map.of());
+    Map<String, Tensor> outputs = MethodCase.run(wrapped.adapted().graph(), original.inputs());
+    assertClose("logits", outputs.get("logits"), original.io().get("logits"), 1e-5, 0);
+  }
+
+  private static String wrapped(String key) {
+    String twice = "base_model.model." + key;
+    return twice.contains(".classifier.")
+        ? twice.replace(".classifier.", ".classifier.modules_to_save.default.")
+        : twice.replaceFirst("(\\.(lora|hada)_\\w+)", "$1.default");
+  }
+
+  @Test
+  void aTensorUnderBothItsKeysIsRefused() throws IOException {
+    MethodCase twice = changed("lora-qv", config -> {});
+    Path file = folder.resolve("adapter_model.safetensors");
+    Map<String, Tensor> tensors = new TreeMap<>(SafeTensors.read(file).tensors());
+    Map.copyOf(tensors).forEach((key, t) -> tensors.put(wrapped(key), t));
+    SafeTensors.write(file, tensors, Map.of());
+    assertThatThrownBy(twice::adapted)
+        .isInstanceOf(CheckpointFormatException.class)
+        .hasMessageContaining("twice");
   }
 
   @Test

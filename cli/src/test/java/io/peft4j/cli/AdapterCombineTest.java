@@ -40,7 +40,9 @@ class AdapterCombineTest {
     assertThat(result.at("/parameters").asLong()).isEqualTo(4 * 2 * 4 * 32);
     assertThat(TinyModel.tensors(output.resolve("adapter_model.safetensors")).keySet())
         .isEqualTo(TinyModel.tensors(A.resolve("adapter_model.safetensors")).keySet());
-    assertThat(output.resolve("peft4j.json")).content().contains("\"combined\"");
+    assertThat(output.resolve("peft4j.json"))
+        .content()
+        .contains("\"combined\"", "ties, weights [0.7, 0.4], density 0.5");
   }
 
   @Test
@@ -53,6 +55,16 @@ class AdapterCombineTest {
     Cli.run("adapter", "combine", A, B, "--type", "ties", "--output", output).assertFailed(2);
     Cli.run("adapter", "combine", A, B, "--type", "sum", "--output", output).assertFailed(2);
     Cli.run("adapter", "combine", A, B, "--weights", "a,b", "--output", output).assertFailed(2);
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void adaptersThatNameDifferentModelsAreRefused() {
+    Path llama = TinyModel.METHODS.resolve("peft/lora-llama");
+    Path output = folder.resolve("mixed");
+    Cli cli = Cli.run("adapter", "combine", A, llama, "--output", output);
+    cli.assertFailed(1);
+    assertThat(cli.lastLine()).contains("different base models (base-bert, base-llama)");
     assertThat(output).doesNotExist();
   }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -82,6 +83,17 @@ class AdapterExtractTest {
     List<String> modules = norms.at("/updates").findValuesAsText("module");
     assertThat(modules).hasSize(6).contains("bert.encoder.layer.1.output.LayerNorm");
     assertThat(norms.at("/updates/5/norm").asDouble()).isBetween(0.1, 10.0);
+  }
+
+  @Test
+  void aPickleIsRefusedWithAndWithoutAModel() throws IOException {
+    Path hub = TinyModel.METHODS.resolve("adapterhub/lora/adapter_config.json");
+    Files.copy(hub, folder.resolve("adapter_config.json"));
+    Files.createFile(folder.resolve("pytorch_adapter.bin"));
+    Cli.run("adapter", "inspect", folder).assertFailed(1);
+    Cli cli = Cli.run("adapter", "inspect", folder, BASE);
+    cli.assertFailed(1);
+    assertThat(cli.lastLine()).contains("pickle").contains("use_safetensors=True");
   }
 
   @Test

@@ -61,7 +61,7 @@ record AdapterFolder(
           file + " lacks the field 'name', by which the tensors are found; save the adapter again");
     }
     requireFits(config, base);
-    Path weights = weights(folder, WEIGHTS, PICKLE);
+    Path weights = weights(folder);
     ComposableMethod method = inFile(file, () -> Interchanges.composable(settings));
     LanguageModels.requireInverse(config, method, base);
     return new AdapterFolder(
@@ -92,6 +92,10 @@ record AdapterFolder(
           "%s: the adapter is made for the hidden size %d, but this model has %d; give the adapter's own base model"
               .formatted(config.file(), size, blocks.get(0).down().outFeatures()));
     }
+  }
+
+  static Path weights(Path folder) {
+    return weights(folder, WEIGHTS, PICKLE);
   }
 
   static Path weights(Path folder, String name, String pickle) {

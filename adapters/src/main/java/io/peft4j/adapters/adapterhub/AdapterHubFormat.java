@@ -60,6 +60,15 @@ public final class AdapterHubFormat implements AdapterFormat {
     }
   }
 
+  /**
+   * The file of a single adapter's tensors.
+   *
+   * @throws io.peft4j.CheckpointFormatException if it is missing, or a pickle
+   */
+  public static Path weights(Path folder) {
+    return AdapterFolder.weights(folder);
+  }
+
   /** The folder, of an adapter's folders, in which peft4j's notes on it lie. */
   public static Path notes(Path folder) {
     Path file = folder.resolve(SetupFile.NAME);

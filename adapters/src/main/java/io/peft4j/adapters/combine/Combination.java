@@ -1,5 +1,7 @@
 package io.peft4j.adapters.combine;
 
+import com.google.common.base.CharMatcher;
+import com.google.common.base.Splitter;
 import io.peft4j.PeftException;
 import io.peft4j.RecipeException;
 import io.peft4j.Version;
@@ -106,6 +108,21 @@ public record Combination(
           "the adapters were trained on base models with different weights (baseSha256 %s); combine adapters of one base model"
               .formatted(String.join(", ", bases)));
     }
+    Set<String> names = new LinkedHashSet<>();
+    inputs.forEach(input -> names.add(baseName(input)));
+    names.remove("");
+    if (bases.isEmpty() && names.size() > 1) {
+      throw new PeftException(
+          "the adapters name different base models (%s); combine adapters of one base model, or set base_model_name_or_path alike where they are one"
+              .formatted(String.join(", ", names)));
+    }
+  }
+
+  /** The base model's name without the place where it lay. */
+  private static String baseName(PeftFolder input) {
+    String name = input.config().textOrEmpty("base_model_name_or_path");
+    List<String> parts = Splitter.on(CharMatcher.anyOf("/\\")).omitEmptyStrings().splitToList(name);
+    return parts.isEmpty() ? "" : parts.get(parts.size() - 1);
   }
 
   private Head noted(Head head, List<PeftFolder> inputs) {
@@ -118,8 +135,16 @@ public record Combination(
       }
     }
     notes.put("combined", String.valueOf(inputs.stream().map(Combination::name).toList()));
-    notes.put("combination", toString());
+    notes.put("combination", described());
     return new Head(head.stored(), head.labels(), notes);
+  }
+
+  private String described() {
+    StringBuilder text = new StringBuilder(type + ", weights " + weights);
+    text.append(density == null ? "" : ", density " + density);
+    text.append(majoritySign == null ? "" : ", majority-sign " + majoritySign);
+    text.append(rank == null ? "" : ", rank " + rank);
+    return text.append(seed == null ? "" : ", seed " + seed).toString();
   }
 
   private static String name(PeftFolder input) {

@@ -5,7 +5,6 @@ import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
-import io.peft4j.loaders.safetensors.SafeTensors;
 import io.peft4j.site.EmbeddingSite;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Site;
@@ -30,7 +29,7 @@ final class BaseCopies {
    * @throws CheckpointFormatException if a copy is not what the model has
    */
   static AttachedAdapter noted(Path file, AttachedAdapter adapter) {
-    Map<String, Tensor> stored = SafeTensors.read(file).tensors();
+    Map<String, Tensor> stored = StoredKeys.read(file);
     Set<String> known = new HashSet<>();
     adapter.tensors().forEach(tensor -> known.add(PeftFormat.key(tensor)));
     List<AdapterTensor> tensors = new ArrayList<>(adapter.tensors());

@@ -53,7 +53,7 @@ public record PeftFolder(
               .formatted(file));
     }
     Path weights = PeftFormat.weights(folder);
-    Map<String, Tensor> tensors = SafeTensors.read(weights).tensors();
+    Map<String, Tensor> tensors = StoredKeys.read(weights);
     tensors.forEach((key, tensor) -> StoredTensors.requireFinite(weights, key, tensor));
     Head head = HeadFiles.read(folder);
     return new PeftFolder(folder, config.values(), tensors, head == null ? NOTHING : head);

@@ -6,7 +6,6 @@ import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.NearestNames;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
-import io.peft4j.loaders.safetensors.SafeTensors;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -28,7 +27,7 @@ public final class StoredTensors {
    */
   public static Map<String, Tensor> read(
       Path file, AttachedAdapter adapter, Function<AdapterTensor, String> keyOf) {
-    return fitted(file, SafeTensors.read(file).tensors(), adapter, keyOf);
+    return fitted(file, StoredKeys.read(file), adapter, keyOf);
   }
 
   /**

@@ -66,7 +66,9 @@ record AdapterFiles(
         format.name(),
         settings == null ? composition(folder) : settings.text("architecture", "adapter"),
         config.textOrEmpty("model_name"),
-        isSingle ? tensors(folder) : tensorsWithin(folder),
+        isSingle
+            ? Formats.tensorFiles().read(AdapterHubFormat.weights(folder))
+            : tensorsWithin(folder),
         Map.of(),
         labels,
         provenance);
@@ -88,11 +90,6 @@ record AdapterFiles(
     } catch (IOException e) {
       throw new CheckpointFormatException(file + " cannot be read: " + e.getMessage(), e);
     }
-  }
-
-  private static Map<String, Tensor> tensors(Path folder) {
-    Path file = folder.resolve("adapter.safetensors");
-    return Files.isRegularFile(file) ? Formats.tensorFiles().read(file) : new TreeMap<>();
   }
 
   /** The tensors of the adapters in a folder, and of what mixes them. */

@@ -154,8 +154,10 @@ record AdapterReport(
     }
     if (updates.isEmpty()) {
       tensors.forEach((key, tensor) -> line(text, key, tensor));
-      if (Boolean.TRUE.equals(fits) && !reason.isEmpty()) {
-        line(text, "updates", "not told: " + reason);
+      if (Boolean.TRUE.equals(fits)) {
+        String told =
+            reason.isEmpty() ? "none: every weight stays as it is" : "not told: " + reason;
+        line(text, "updates", told);
       }
     }
     return text.toString();
