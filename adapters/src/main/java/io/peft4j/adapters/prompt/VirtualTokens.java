@@ -9,7 +9,12 @@ import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
 import io.peft4j.graph.Value;
 import io.peft4j.site.EmbeddingSite;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Tokens in front of those that a model is given. The inputs are lengthened, so that positions,
@@ -23,6 +28,9 @@ final class VirtualTokens {
 
   private final Attachment at;
   private final int count;
+
+  /** The longer form of each input. */
+  private final Map<String, String> longer = new LinkedHashMap<>();
 
   /**
    * Lengthens the inputs.
@@ -60,8 +68,9 @@ final class VirtualTokens {
     DType type = input.dtype() == null ? DType.INT64 : input.dtype();
     String value = at.constant(SCOPE + "." + input.name(), Tensor.scalar(fill).cast(type));
     String front = at.node(SCOPE, "Expand", value, shape(input.name(), Tensor.vector(count)));
-    String longer = at.node(SCOPE, "Concat", Map.of("axis", Attribute.of(1L)), front, input.name());
-    at.rewire(input.name(), longer);
+    String whole = at.node(SCOPE, "Concat", Map.of("axis", Attribute.of(1L)), front, input.name());
+    at.rewire(input.name(), whole);
+    longer.put(input.name(), whole);
   }
 
   /** The shape [rows, …] for as many rows as a value has. */
@@ -97,10 +106,36 @@ final class VirtualTokens {
         value, at.node(SCOPE, "Concat", Map.of("axis", Attribute.of((long) axis)), spread, rest));
   }
 
-  /** Lets everything behind a value see it without the virtual tokens. */
+  /**
+   * Lets everything behind a value see it without the virtual tokens, and what does not lead to it
+   * the inputs as they are: a classifier looks for the last token in them.
+   */
   void dropFrom(String value) {
     at.mark();
     at.rewire(value, behind(value, 1));
+    Set<String> before = leadingTo(value);
+    longer.forEach(
+        (input, whole) ->
+            at.editor()
+                .replaceUses(
+                    whole,
+                    input,
+                    node ->
+                        !node.tag().isEmpty()
+                            || node.outputs().stream().anyMatch(before::contains)));
+  }
+
+  /** A value and all that it is made of. */
+  private Set<String> leadingTo(String value) {
+    Set<String> found = new HashSet<>(Set.of(value));
+    Deque<String> open = new ArrayDeque<>(found);
+    while (!open.isEmpty()) {
+      Node node = at.view().producer(open.pop());
+      if (node != null) {
+        node.uses().stream().filter(found::add).forEach(open::add);
+      }
+    }
+    return found;
   }
 
   private String behind(String value, int axis) {
