@@ -2,9 +2,12 @@ package io.peft4j.adapters;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.peft4j.adapter.DataProbe;
 import io.peft4j.data.BatchSource;
+import io.peft4j.graph.Graph;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
+import io.peft4j.task.Loss;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,6 +31,26 @@ public record GoldenBatches(List<Map<String, Tensor>> batches) implements BatchS
             .sorted(Map.Entry.comparingByKey())
             .map(Map.Entry::getValue)
             .toList());
+  }
+
+  /** The first batches as what a method may look at before it starts. */
+  public DataProbe probe(int count) {
+    return new DataProbe() {
+      @Override
+      public List<Map<String, Tensor>> batches() {
+        return batches.subList(0, count);
+      }
+
+      @Override
+      public long seed() {
+        return 0;
+      }
+
+      @Override
+      public Graph judged(Graph model) {
+        return Loss.CROSS_ENTROPY.attach(model, "logits");
+      }
+    };
   }
 
   @Override

@@ -38,23 +38,7 @@ class ElementMaskTest {
   private static final GoldenBatches BATCHES =
       GoldenBatches.read(MethodCase.training("dora").resolve("batches.safetensors"));
 
-  private static final DataProbe PROBE =
-      new DataProbe() {
-        @Override
-        public List<Map<String, Tensor>> batches() {
-          return BATCHES.batches().subList(0, 2);
-        }
-
-        @Override
-        public long seed() {
-          return 0;
-        }
-
-        @Override
-        public Graph judged(Graph model) {
-          return Loss.CROSS_ENTROPY.attach(model, "logits");
-        }
-      };
+  private static final DataProbe PROBE = BATCHES.probe(2);
 
   private static Map<String, long[]> places(AttachedAdapter adapter) {
     Map<String, long[]> places = new LinkedHashMap<>();

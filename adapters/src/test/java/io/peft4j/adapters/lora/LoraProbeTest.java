@@ -54,23 +54,7 @@ class LoraProbeTest {
               Targets.named(
                   List.of("query", "value", "layer.0.output.dense", "layer.1.output.dense")));
 
-  private static final DataProbe PROBE =
-      new DataProbe() {
-        @Override
-        public List<Map<String, Tensor>> batches() {
-          return BATCHES.batches();
-        }
-
-        @Override
-        public long seed() {
-          return 0;
-        }
-
-        @Override
-        public Graph judged(Graph model) {
-          return Loss.CROSS_ENTROPY.attach(model, "logits");
-        }
-      };
+  private static final DataProbe PROBE = BATCHES.probe(BATCHES.batches().size());
 
   private static AttachedAdapter started(LoraStart start) {
     Lora lora = LORA.init(start);
