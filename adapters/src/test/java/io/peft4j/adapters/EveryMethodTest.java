@@ -15,9 +15,11 @@ import io.peft4j.adapter.MethodRecipe;
 import io.peft4j.adapter.MethodRecipes;
 import io.peft4j.adapters.adapterhub.AdapterHubFormat;
 import io.peft4j.adapters.peft.PeftFormat;
+import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.InferenceEngines;
 import io.peft4j.engine.OutputDifference;
 import io.peft4j.engine.Program;
+import io.peft4j.engine.torch.TorchProgram;
 import io.peft4j.format.AdapterFormat;
 import io.peft4j.format.AdapterFormat.StoredAdapter;
 import io.peft4j.graph.Graph;
@@ -113,6 +115,24 @@ class EveryMethodTest {
       assertThat(difference).isGreaterThan(1e-5);
     } else {
       assertThat(difference).isLessThan(1e-5);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("names")
+  void gradientsAreFiniteFromTheStartAndReachSomething(String name) {
+    Graph start = MethodCase.bert().attach(SmallMethods.named(name)).graph();
+    CompileOptions options = CompileOptions.forTraining();
+    try (TorchProgram program = MethodCase.peft("lora-ffn").withLoss(start, options)) {
+      program.backward(BATCH, "loss");
+      double largest = 0;
+      for (String parameter : program.parameters().names()) {
+        for (double slope : program.parameters().gradient(parameter).toDoubles()) {
+          assertThat(slope).as(parameter).isFinite();
+          largest = Math.max(largest, Math.abs(slope));
+        }
+      }
+      assertThat(largest).isPositive();
     }
   }
 

@@ -52,7 +52,7 @@ public record Boft(int blockSize, int blocks, Targets targets, List<String> modu
     int divisor = blockSize > 0 ? blockSize : blocks;
     if (layer.in() % divisor != 0) {
       throw new PeftException(
-          "'%s' has %d inputs, which %d does not divide; choose another boft_block_size or boft_block_num"
+          "'%s' has %d inputs, which %d does not divide; choose blocks of another size or number"
               .formatted(layer.path(), layer.in(), divisor));
     }
     int size = blockSize > 0 ? blockSize : layer.in() / blocks;

@@ -72,8 +72,10 @@ public record Delora(
     return layer.y().plus(low.matmul(b.transposed()));
   }
 
+  /** Limited before the root is taken, whose slope at the zeros of a new B is infinite. */
   private static Expression norm(Expression matrix, int axis) {
-    return matrix.norm(axis, false).clipped(LEAST_NORM, Float.MAX_VALUE);
+    Expression squares = matrix.times(matrix).sum(axis, false);
+    return squares.clipped(LEAST_NORM * LEAST_NORM, Float.MAX_VALUE).sqrt();
   }
 
   /** ‖w_j‖ of each column of W, [in]. */

@@ -62,7 +62,7 @@ public record GraLora(
     int k = blocks;
     if (layer.in() % k != 0 || layer.out() % k != 0) {
       throw new PeftException(
-          "'%s' is [%d, %d], which %d blocks do not divide; choose another gralora_k"
+          "'%s' is [%d, %d], which %d blocks do not divide; choose another number of blocks"
               .formatted(layer.path(), layer.out(), layer.in(), k));
     }
     int in = layer.in() / k;

@@ -99,7 +99,7 @@ public record Miss(
   private static void require(AdaptedLinear layer, boolean fits, String problem) {
     if (!fits) {
       throw new PeftException(
-          "'%s' is [%d, %d]: %s; choose another r or leave the layer out"
+          "'%s' is [%d, %d]: %s; choose another rank or leave the layer out"
               .formatted(layer.path(), layer.out(), layer.in(), problem));
     }
   }

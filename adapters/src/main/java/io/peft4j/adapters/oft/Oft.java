@@ -76,7 +76,7 @@ public record Oft(
     int divisor = blockSize > 0 ? blockSize : blocks;
     if (layer.in() % divisor != 0) {
       throw new PeftException(
-          "'%s' has %d inputs, which %d does not divide; choose another oft_block_size or r"
+          "'%s' has %d inputs, which %d does not divide; choose blocks of another size or number"
               .formatted(layer.path(), layer.in(), divisor));
     }
     int size = blockSize > 0 ? blockSize : layer.in() / blocks;
