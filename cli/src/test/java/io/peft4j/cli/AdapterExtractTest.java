@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.peft4j.Checkpoints;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -94,6 +95,21 @@ class AdapterExtractTest {
     Cli cli = Cli.run("adapter", "inspect", folder, BASE);
     cli.assertFailed(1);
     assertThat(cli.lastLine()).contains("pickle").contains("use_safetensors=True");
+  }
+
+  @Test
+  void aMergedModelKeepsTheNamesOfTheClasses() throws IOException {
+    Path named = Files.createDirectory(folder.resolve("named"));
+    for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+      Files.copy(LORA.resolve(file), named.resolve(file));
+    }
+    Files.writeString(
+        named.resolve("peft4j.json"), "{\"labels\": [\"a\", \"b\", \"c\", \"d\", \"e\"]}");
+    Path merged = folder.resolve("merged");
+    Cli cli = Cli.run("merge", BASE, "--adapter", named, "--output", merged);
+    assertThat(cli.exit()).as(cli.err()).isZero();
+    assertThat(Checkpoints.open(merged).checkpoint().labels())
+        .containsExactly("a", "b", "c", "d", "e");
   }
 
   @Test

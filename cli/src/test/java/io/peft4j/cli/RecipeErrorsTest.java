@@ -21,6 +21,8 @@ class RecipeErrorsTest {
         "adapter.targets='[intermediate.dense, outputt.dense]' | 'outputt.dense' | output.dense",
         "adapter.targets=nothing.like.it | nothing.like.it | nearest",
         "adapter.targets='.*\\.nowhere' | nowhere | nearest",
+        "adapter.modules_to_save=[pooler, poolr] | modules_to_save names 'poolr' | pooler",
+        "adapter.rank_pattern={intermediate: 4} | rank_pattern names 'intermediate' | dense",
         "adapter.method=freeze-mask | selections: a freeze mask needs at least one | recipe.yaml",
         "adapter.selections=[norm] | does not go with adapter.method lora | remove it",
         "data.train=absent.tsv | absent.tsv does not exist | check the path",

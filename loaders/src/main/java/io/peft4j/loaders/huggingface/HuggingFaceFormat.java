@@ -134,11 +134,11 @@ public final class HuggingFaceFormat implements ModelFormat {
   }
 
   /**
-   * The configuration of the origin; where the output layer has got a weight of its own, with that
-   * said.
+   * The configuration of the origin, with the names that the classes have got; where the output
+   * layer has got a weight of its own, with that said.
    */
   private static ModelConfig configOf(Path file, Checkpoint origin, Graph graph) {
-    ModelConfig config = ModelConfig.read(file);
+    ModelConfig config = ModelConfig.read(file).naming(origin.labels());
     String head = Families.untiedHead(config);
     Graph first =
         Families.build(ModelConfig.read(file), file, weights(origin.source()).tensors(), false);

@@ -108,6 +108,25 @@ final class ModelConfig {
   ModelConfig untied() {
     ObjectNode fields = root.deepCopy();
     fields.put("tie_word_embeddings", false);
+    return changed(fields);
+  }
+
+  /** The same configuration where the classes have these names; itself if it says so. */
+  ModelConfig naming(List<String> labels) {
+    if (labels.size() != labelCount() || labels.equals(labels())) {
+      return this;
+    }
+    ObjectNode fields = root.deepCopy();
+    ObjectNode names = fields.putObject("id2label");
+    ObjectNode numbers = fields.putObject("label2id");
+    for (int i = 0; i < labels.size(); i++) {
+      names.put(Integer.toString(i), labels.get(i));
+      numbers.put(labels.get(i), i);
+    }
+    return changed(fields);
+  }
+
+  private ModelConfig changed(ObjectNode fields) {
     ModelConfig config = new ModelConfig(file, fields, modelType, prefix);
     config.understood.addAll(HARMLESS);
     config.changed = true;
