@@ -78,7 +78,7 @@ class MethodTableTest {
             new PeftFormat().writes(adapter),
             new AdapterHubFormat().writes(adapter),
             works(() -> onnx.attach(SmallMethods.named(name))),
-            takes(name, conv, "stem"),
+            takes(name, conv, "point"),
             takes(name, base, "word_embeddings"))
         .map(yes -> yes ? "yes" : "–")
         .collect(Collectors.joining(" | ", "| `" + name + "` | ", " |"));

@@ -90,7 +90,7 @@ class PeftFieldsTest {
   void whatTrainingDropsWhollyLeavesTheModelAsItIs(double rows, double modules) {
     PretrainedModel base = MethodCase.bert();
     Targets query = Targets.named(List.of("query"));
-    Loha loha = new Loha(4, 8, rows, modules, query, Map.of(), Map.of(), List.of());
+    Loha loha = new Loha(4, 8, rows, modules, false, query, Map.of(), Map.of(), List.of());
     MethodCase example = MethodCase.peft("lora-ffn");
     var adapted = SmallMethods.moved(base.attach(loha)).graph();
     Tensor expected = MethodCase.run(base.graph(), example.inputs()).get("logits");

@@ -6,9 +6,11 @@ import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
+import io.peft4j.adapters.linear.Kernels;
 import io.peft4j.adapters.linear.LinearMethod;
 import io.peft4j.adapters.linear.Rotations;
 import java.util.List;
+import java.util.Set;
 
 /**
  * BOFT (Liu et al., arXiv 2311.06243) with one butterfly factor, which is what PEFT computes
@@ -48,7 +50,16 @@ public record Boft(int blockSize, int blocks, Targets targets, List<String> modu
   }
 
   @Override
+  public Set<Integer> kernelAxes() {
+    return Set.of(2);
+  }
+
+  @Override
   public Expression adapt(AdaptedLinear layer) {
+    Kernels kernels = layer.kernels();
+    if (kernels != null) {
+      kernels.requireEven(name());
+    }
     int divisor = blockSize > 0 ? blockSize : blocks;
     if (layer.in() % divisor != 0) {
       throw new PeftException(
@@ -58,7 +69,11 @@ public record Boft(int blockSize, int blocks, Targets targets, List<String> modu
     int size = blockSize > 0 ? blockSize : layer.in() / blocks;
     Expression stored =
         layer.parameter("boft_R", AdaptedLinear.filled(0, 1, layer.in() / size, size, size));
-    Expression scale = layer.parameter("boft_s", AdaptedLinear.filled(1, layer.out(), 1));
+    long[] column = {layer.out(), 1};
+    long[] row = {1, layer.out()};
+    Expression scales =
+        layer.parameter("boft_s", AdaptedLinear.filled(1, kernels == null ? column : row));
+    Expression scale = kernels == null ? scales : scales.transposed();
     Expression matrices = stored.squeezed(0);
     Expression skew = matrices.minus(matrices.transposed(0, 2, 1)).times(0.5);
     Expression rotated = Rotations.rotated(layer, Rotations.cayley(layer, skew, size), size);

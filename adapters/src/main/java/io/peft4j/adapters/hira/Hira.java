@@ -4,10 +4,13 @@ import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
+import io.peft4j.adapters.linear.Kernels;
 import io.peft4j.adapters.linear.LinearMethod;
 import io.peft4j.adapters.linear.Patterns;
+import io.peft4j.graph.Tensor;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * HiRA (Huang et al., ICLR 2025): y = x (W ⊙ (1 + B A))ᵀ + b, an update of high rank out of two
@@ -47,11 +50,28 @@ public record Hira(
   }
 
   @Override
+  public Set<Integer> kernelAxes() {
+    return Set.of(1, 2);
+  }
+
+  @Override
   public Expression adapt(AdaptedLinear layer) {
     int r = Patterns.pick(rankPattern, layer.path(), rank);
-    Expression a = layer.parameter("hira_A", layer.kaiming(r, layer.in()));
-    Expression b = layer.parameter("hira_B", AdaptedLinear.filled(0, layer.out(), r));
-    Expression update = layer.weight().times(b.matmul(a));
-    return layer.y().plus(layer.x().dropout(dropout).matmul(update.transposed()));
+    Kernels kernels = layer.kernels();
+    Tensor start = layer.kaiming(r, layer.in());
+    Expression product;
+    if (kernels == null) {
+      Expression a = layer.parameter("hira_A", start);
+      Expression b = layer.parameter("hira_B", AdaptedLinear.filled(0, layer.out(), r));
+      product = b.matmul(a);
+    } else {
+      kernels.requireOneGroup(name());
+      Expression a = layer.parameter("hira_A", start.reshaped(kernels.shape(r)));
+      Tensor zeros = AdaptedLinear.filled(0, kernels.points(layer.out(), r));
+      Expression b = layer.parameter("hira_B", zeros);
+      product = b.reshaped(layer.out(), r).matmul(a.reshaped(r, layer.in()));
+    }
+    Expression update = layer.weight().times(product);
+    return layer.y().plus(layer.applied(layer.x().dropout(dropout), update));
   }
 }

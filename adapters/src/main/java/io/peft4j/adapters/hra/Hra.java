@@ -4,11 +4,13 @@ import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Checks;
 import io.peft4j.adapters.linear.Expression;
+import io.peft4j.adapters.linear.Kernels;
 import io.peft4j.adapters.linear.LinearMethod;
 import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * HRA (Yuan et al., arXiv 2405.17484): W' = W Π (I − 2 u_i u_iᵀ) over r unit vectors u. With an
@@ -41,7 +43,16 @@ public record Hra(int rank, boolean orthogonal, Targets targets, List<String> mo
   }
 
   @Override
+  public Set<Integer> kernelAxes() {
+    return Set.of(2);
+  }
+
+  @Override
   public Expression adapt(AdaptedLinear layer) {
+    Kernels kernels = layer.kernels();
+    if (kernels != null) {
+      kernels.requireEven(name());
+    }
     Expression stored = layer.parameter("hra_u", start(layer));
     List<Expression> units = new ArrayList<>();
     Expression weight = layer.weight();

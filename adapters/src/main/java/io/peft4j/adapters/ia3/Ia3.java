@@ -3,8 +3,10 @@ package io.peft4j.adapters.ia3;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.linear.AdaptedLinear;
 import io.peft4j.adapters.linear.Expression;
+import io.peft4j.adapters.linear.Kernels;
 import io.peft4j.adapters.linear.LinearMethod;
 import java.util.List;
+import java.util.Set;
 
 /**
  * (IA)³ (Liu et al., arXiv 2205.05638): y = l ⊙ (W x + b), or W (l ⊙ x) + b for feed-forward
@@ -35,12 +37,39 @@ public record Ia3(Targets feedforwardModules, Targets targets, List<String> modu
   }
 
   @Override
+  public Set<Integer> kernelAxes() {
+    return Set.of(2);
+  }
+
+  @Override
   public Expression adapt(AdaptedLinear layer) {
+    Kernels kernels = layer.kernels();
+    if (kernels != null) {
+      return adapt(layer, kernels);
+    }
     if (feedforwardModules.includes(layer.site())) {
       Expression scale = layer.parameter("ia3_l", AdaptedLinear.filled(1, 1, layer.in()));
       return layer.withBias(layer.x().times(scale).matmul(layer.weight().transposed()));
     }
     Expression scale = layer.parameter("ia3_l", AdaptedLinear.filled(1, layer.out(), 1));
     return layer.y().times(scale.reshaped(layer.out()));
+  }
+
+  private Expression adapt(AdaptedLinear layer, Kernels kernels) {
+    int out = layer.out();
+    if (!feedforwardModules.includes(layer.site())) {
+      Expression scale = layer.parameter("ia3_l", AdaptedLinear.filled(1, kernels.points(1, out)));
+      return layer.y().times(layer.perOutput(scale.reshaped(out)));
+    }
+    long groups = kernels.groups();
+    long channels = kernels.channels();
+    Expression scale =
+        layer.parameter("ia3_l", AdaptedLinear.filled(1, kernels.points(1, groups * channels)));
+    Expression columns =
+        scale
+            .reshaped(groups, 1, channels, 1)
+            .expanded(groups, out / groups, channels, kernels.size())
+            .reshaped(out, layer.in());
+    return layer.withWeight(layer.weight().times(columns));
   }
 }

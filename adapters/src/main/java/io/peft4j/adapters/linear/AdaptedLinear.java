@@ -17,24 +17,35 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A linear layer y = x Wᵀ + b that a method is being added to. Formulas see W as [out, in] and
- * everything in float32, whatever the graph holds.
+ * everything in float32, whatever the graph holds. Of a convolution they see W as [out, in / groups
+ * · kernel], but x and y as they are.
  */
 public final class AdaptedLinear {
   private final ExpressionGraph graph;
   private final LinearSite site;
+  private final @Nullable Kernels kernels;
+  private final @Nullable Kernels convolved;
   private final List<LinearSite> all;
   private final String adapter;
   private final SplittableRandom random;
   private final List<AdapterTensor> tensors = new ArrayList<>();
 
+  /**
+   * @param patches whether a convolution's x holds patches, one a row, rather than what is
+   *     convolved
+   */
   AdaptedLinear(
       GraphEditor editor,
       LinearSite site,
+      @Nullable Kernels kernels,
+      boolean patches,
       List<LinearSite> all,
       String adapter,
       SplittableRandom random) {
     graph = new ExpressionGraph(editor, site.path(), adapter);
     this.site = site;
+    this.kernels = kernels;
+    convolved = patches ? null : kernels;
     this.all = all;
     this.adapter = adapter;
     this.random = random;
@@ -43,17 +54,19 @@ public final class AdaptedLinear {
   /**
    * Adds a method's tensors and nodes to one layer; every use of its output takes the new one.
    *
+   * @param kernels of a convolution, null for a linear layer
    * @param layers all that the method adapts
    * @return the tensors of the adapter's file
    */
   public static List<AdapterTensor> adapt(
       GraphEditor editor,
       LinearSite site,
+      @Nullable Kernels kernels,
       List<LinearSite> layers,
       String adapter,
       SplittableRandom random,
       Function<AdaptedLinear, Expression> formula) {
-    AdaptedLinear layer = new AdaptedLinear(editor, site, layers, adapter, random);
+    AdaptedLinear layer = new AdaptedLinear(editor, site, kernels, false, layers, adapter, random);
     int before = editor.nodes().size();
     Expression output = formula.apply(layer);
     List<Node> all = editor.nodes();
@@ -69,6 +82,11 @@ public final class AdaptedLinear {
 
   public LinearSite site() {
     return site;
+  }
+
+  /** The kernels, if the layer is a convolution. */
+  public @Nullable Kernels kernels() {
+    return kernels;
   }
 
   public int in() {
@@ -111,8 +129,7 @@ public final class AdaptedLinear {
 
   /** The weight, [out, in]. */
   public Expression weight() {
-    Expression stored = graph.of(site.weight());
-    Expression wide = weightValues().dtype() == DType.FLOAT32 ? stored : stored.cast(DType.FLOAT32);
+    Expression wide = storedWeight();
     return site.inFirst() ? wide.transposed() : wide;
   }
 
@@ -132,10 +149,15 @@ public final class AdaptedLinear {
     return y().minus(bias);
   }
 
-  /** W m, for a matrix [in, n], without a copy of the weight that lies another way. */
-  public Expression weightTimes(Expression matrix) {
+  private Expression storedWeight() {
     Expression stored = graph.of(site.weight());
     Expression wide = weightValues().dtype() == DType.FLOAT32 ? stored : stored.cast(DType.FLOAT32);
+    return convolved == null ? wide : wide.reshaped(out(), in());
+  }
+
+  /** W m, for a matrix [in, n], without a copy of the weight that lies another way. */
+  public Expression weightTimes(Expression matrix) {
+    Expression wide = storedWeight();
     return site.inFirst() ? matrix.transposed().matmul(wide).transposed() : wide.matmul(matrix);
   }
 
@@ -153,7 +175,8 @@ public final class AdaptedLinear {
    * What the weight holds, as the initializer lies: [out, in], or [in, out] if {@link #inFirst}.
    */
   public Tensor weightValues() {
-    return values(site.weight());
+    Tensor values = values(site.weight());
+    return convolved == null ? values : values.reshaped(out(), in());
   }
 
   /** What the bias holds, [out]; null if the layer has none. */
@@ -316,7 +339,7 @@ public final class AdaptedLinear {
   public Expression plusUpdate(Expression update, double rowDropout, double wholeDropout) {
     Expression rows = rowDropout == 0 ? update : update.times(kept(rowDropout, out(), 1));
     Expression whole = wholeDropout == 0 ? rows : rows.times(kept(wholeDropout, 1));
-    return y().plus(x().matmul(whole.transposed()));
+    return y().plus(applied(x(), whole));
   }
 
   /**
@@ -336,13 +359,25 @@ public final class AdaptedLinear {
 
   /** The layer with another weight: x Wᵀ + b. */
   public Expression withWeight(Expression weight) {
-    return withBias(x().matmul(weight.transposed()));
+    return withBias(applied(x(), weight));
+  }
+
+  /** What a matrix [out, in] makes of an input in the weight's place, without the bias. */
+  public Expression applied(Expression input, Expression matrix) {
+    return convolved == null
+        ? input.matmul(matrix.transposed())
+        : input.convolved(matrix.reshaped(convolved.shape(out())), convolved.site().attributes());
+  }
+
+  /** A vector [out] in the shape that spreads over the layer's output. */
+  public Expression perOutput(Expression vector) {
+    return convolved == null ? vector : vector.reshaped(convolved.points(1, out()));
   }
 
   /** A product of this layer's kind with the layer's bias on it. */
   public Expression withBias(Expression product) {
     Expression bias = bias();
-    return bias == null ? product : product.plus(bias);
+    return bias == null ? product : product.plus(perOutput(bias));
   }
 
   List<AdapterTensor> tensors() {

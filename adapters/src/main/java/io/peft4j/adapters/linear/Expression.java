@@ -49,11 +49,11 @@ public final class Expression {
   }
 
   private Expression number(double number) {
-    return graph.constant("number", Tensor.scalar((float) number));
+    return graph.literal("number", Tensor.scalar((float) number));
   }
 
   private Expression whole(long... numbers) {
-    return graph.constant("axes", Tensor.vector(numbers));
+    return graph.literal("axes", Tensor.vector(numbers));
   }
 
   public Expression plus(Expression other) {
@@ -171,7 +171,7 @@ public final class Expression {
   /** The entries of an axis that are named. */
   public Expression gathered(int axis, int... indices) {
     long[] entries = longs(indices);
-    return gathered(axis, graph.constant("indices", Tensor.vector(entries)));
+    return gathered(axis, graph.literal("indices", Tensor.vector(entries)));
   }
 
   /**

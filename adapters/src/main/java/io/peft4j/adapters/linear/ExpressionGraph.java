@@ -12,6 +12,8 @@ final class ExpressionGraph {
   /** Operators that are none of ONNX's own, but that ONNX Runtime has. */
   private static final String CONTRIBUTED = "com.microsoft";
 
+  private static final String LITERAL = "literal.";
+
   private final GraphEditor editor;
   private final String path;
   private final String adapter;
@@ -53,7 +55,7 @@ final class ExpressionGraph {
   Expression.Largest largest(Expression source, int count) {
     String values = editor.freshName(name("TopK") + "_output_0");
     String indices = editor.freshName(name("TopK") + "_output_1");
-    String k = constant("topk", Tensor.vector(count)).value();
+    String k = literal("topk", Tensor.vector(count)).value();
     editor.add(
         Node.of(
             numbered("TopK", values),
@@ -90,6 +92,16 @@ final class ExpressionGraph {
             "",
             Map.of(mark, "true")));
     return of(output);
+  }
+
+  /** A constant that an expression itself needs; how many there are depends on its form. */
+  Expression literal(String part, Tensor tensor) {
+    return constant(LITERAL + part, tensor);
+  }
+
+  /** Whether an initializer of a module is a literal. */
+  static boolean isLiteral(String path, String initializer) {
+    return initializer.startsWith(path + "." + LITERAL);
   }
 
   Expression constant(String part, Tensor tensor) {

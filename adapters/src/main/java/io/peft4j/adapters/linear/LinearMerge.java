@@ -16,12 +16,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.SplittableRandom;
 
 /**
  * Finds the weights of adapted linear layers by running each by itself, in float64, on unit vectors
- * and on zero: y(unit i) − y(0) is column i of W. The base layer's bias is left out for that, so
- * that the difference is exact; y(0) with it is b.
+ * (of a convolution: unit patches) and on zero: y(unit i) − y(0) is column i of W. The base layer's
+ * bias is left out for that, so that the difference is exact; y(0) with it is b.
  */
 final class LinearMerge {
   /** Elements of the unit matrices that are run together. */
@@ -29,12 +30,15 @@ final class LinearMerge {
 
   private final AttachedAdapter adapter;
   private final LinearMethod method;
+  private final Map<LinearSite, Optional<Kernels>> targets;
   private final List<LinearSite> layers;
 
-  LinearMerge(AttachedAdapter adapter, LinearMethod method, List<LinearSite> layers) {
+  LinearMerge(
+      AttachedAdapter adapter, LinearMethod method, Map<LinearSite, Optional<Kernels>> targets) {
     this.adapter = adapter;
     this.method = method;
-    this.layers = layers;
+    this.targets = targets;
+    layers = List.copyOf(targets.keySet());
   }
 
   /** Puts the merged weights and biases in place. */
@@ -61,9 +65,17 @@ final class LinearMerge {
     Map<String, Tensor> biases = run(group, false);
     for (LinearSite layer : group) {
       Tensor inFirst = withoutLastRow(Objects.requireNonNull(columns.get(layer.path())));
-      weights.put(
-          layer, layer.inFirst() ? inFirst : inFirst.transposed(1, 0), biases.get(layer.path()));
+      Tensor laid = layer.inFirst() ? inFirst : inFirst.transposed(1, 0);
+      Tensor bias = biases.get(layer.path());
+      kernels(layer)
+          .ifPresentOrElse(
+              kernels -> weights.put(kernels.site(), laid, bias),
+              () -> weights.put(layer, laid, bias));
     }
+  }
+
+  private Optional<Kernels> kernels(LinearSite layer) {
+    return Objects.requireNonNull(targets.get(layer));
   }
 
   /** Subtracts the last row, which is y(0), from the others. */
@@ -89,7 +101,7 @@ final class LinearMerge {
           x, units ? unitsAndZero(in) : Tensor.ofDoubles(new long[] {1, in}, new double[in]));
       add(layer, x, units, editor);
     }
-    Graph graph = withPresentValues(editor.freezeAll().prune().build());
+    Graph graph = withPresentValues(editor.freezeAll().prune().build(), group);
     CompileOptions options = CompileOptions.evaluation().withPrecision(DType.FLOAT64);
     try (TorchProgram program = TorchEngine.compile(graph, options)) {
       return program.run(inputs);
@@ -99,7 +111,12 @@ final class LinearMerge {
   private void add(LinearSite layer, String x, boolean withoutBias, GraphEditor editor) {
     Graph base = adapter.base();
     editor.input(Value.of(x, DType.FLOAT32, "rows", "in"));
-    editor.initializer(layer.weight(), base.initializer(layer.weight()).cast(DType.FLOAT32));
+    Tensor weight = base.initializer(layer.weight()).cast(DType.FLOAT32);
+    editor.initializer(
+        layer.weight(),
+        kernels(layer).isEmpty()
+            ? weight
+            : weight.reshaped(layer.outFeatures(), layer.inFeatures()));
     String bias = layer.bias();
     if (bias != null) {
       Tensor values = base.initializer(bias).cast(DType.FLOAT32);
@@ -119,7 +136,14 @@ final class LinearMerge {
             layer.outFeatures(),
             DType.FLOAT32);
     AdaptedLinear built =
-        new AdaptedLinear(editor, alone, layers, adapter.name(), new SplittableRandom(0));
+        new AdaptedLinear(
+            editor,
+            alone,
+            kernels(layer).orElse(null),
+            true,
+            layers,
+            adapter.name(),
+            new SplittableRandom(0));
     name(editor, y, built.withWeight(built.weight()));
     name(editor, layer.path(), method.adapt(built));
     editor.output(Value.of(layer.path(), DType.FLOAT32, "rows", "out"));
@@ -130,7 +154,7 @@ final class LinearMerge {
   }
 
   /** The adapter's tensors as they are now, instead of as they start. */
-  private Graph withPresentValues(Graph graph) {
+  private Graph withPresentValues(Graph graph, List<LinearSite> group) {
     GraphEditor editor = graph.edit();
     graph
         .initializers()
@@ -138,7 +162,9 @@ final class LinearMerge {
         .forEach(
             key -> {
               Tensor present = adapter.graph().initializers().get(key);
-              if (present != null && !adapter.base().initializers().containsKey(key)) {
+              boolean literal =
+                  group.stream().anyMatch(layer -> ExpressionGraph.isLiteral(layer.path(), key));
+              if (present != null && !literal && !adapter.base().initializers().containsKey(key)) {
                 editor.initializer(key, present);
               }
             });

@@ -6,6 +6,7 @@ import io.peft4j.graph.GraphEditor;
 import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Node;
 import io.peft4j.graph.Tensor;
+import io.peft4j.site.ConvSite;
 import io.peft4j.site.EmbeddingSite;
 import io.peft4j.site.LinearSite;
 import io.peft4j.site.Sites;
@@ -45,6 +46,19 @@ public final class MergedWeights {
     }
     if (bias != null) {
       putBias(layer, bias.reshaped(bias.size()));
+    }
+  }
+
+  /**
+   * @param weight the new kernels, a row each
+   * @param bias [out]; null to leave the bias alone
+   */
+  public void put(ConvSite convolution, Tensor weight, @Nullable Tensor bias) {
+    Tensor old = base.initializer(convolution.weight());
+    editor.initializer(convolution.weight(), weight.reshaped(old.shape()).cast(old.dtype()));
+    String own = convolution.bias();
+    if (own != null && bias != null) {
+      editor.initializer(own, bias.reshaped(bias.size()).cast(base.initializer(own).dtype()));
     }
   }
 

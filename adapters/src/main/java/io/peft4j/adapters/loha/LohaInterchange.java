@@ -13,6 +13,6 @@ public final class LohaInterchange extends RecordInterchange<Loha> {
 
   @Override
   protected Map<String, @Nullable Object> furtherFields() {
-    return Map.of("init_weights", true, "use_effective_conv2d", false);
+    return Map.of("init_weights", true);
   }
 }

@@ -14,7 +14,7 @@ public final class LokrInterchange extends RecordInterchange<Lokr> {
 
   @Override
   protected Map<String, @Nullable Object> furtherFields() {
-    return Map.of("init_weights", true, "use_effective_conv2d", false, "rank_dropout_scale", false);
+    return Map.of("init_weights", true, "rank_dropout_scale", false);
   }
 
   @Override

@@ -38,7 +38,7 @@ final class LinearPart {
       leave(editor, start.residual());
     }
     return AdaptedLinear.adapt(
-        editor, site, List.of(site), adapter, random, layer -> adapt(layer, start));
+        editor, site, null, List.of(site), adapter, random, layer -> adapt(layer, start));
   }
 
   private StartValues start(GraphEditor editor, SplittableRandom random) {
