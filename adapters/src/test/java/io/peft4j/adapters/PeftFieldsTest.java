@@ -142,6 +142,14 @@ class PeftFieldsTest {
         .hasMessageContaining("init_lora_weights is 'newer'");
   }
 
+  @Test
+  void tiedAdaptersOfATiedOutputLayerAreRefused() throws IOException {
+    MethodCase tied = changed("lora-embedding", config -> config.put("ensure_weight_tying", true));
+    assertThatThrownBy(tied::adapted)
+        .isInstanceOf(UnsupportedModelException.class)
+        .hasMessageContaining("'ensure_weight_tying' is set to true");
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',

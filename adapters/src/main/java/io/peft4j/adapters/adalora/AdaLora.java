@@ -180,7 +180,9 @@ public record AdaLora(
       if (attached.targets().stream().allMatch(path -> Patterns.pick(one, path, 0) == 0)) {
         throw new PeftException(
             "rank_pattern names '%s', which is none of the adapted layers; these are %s"
-                .formatted(module, String.join(", ", attached.targets())));
+                .formatted(
+                    module.replace("\\Q", "").replace("\\E", ""),
+                    String.join(", ", attached.targets())));
       }
     }
     return attached;

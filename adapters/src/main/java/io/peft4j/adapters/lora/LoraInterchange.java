@@ -48,7 +48,8 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
           "monteclora_config",
           "arrow_config",
           "loftq_config",
-          "megatron_config");
+          "megatron_config",
+          "ensure_weight_tying");
 
   /** Ways to start that change the base model's weights as only the first training knows. */
   private static final List<String> LOST_STARTS =
