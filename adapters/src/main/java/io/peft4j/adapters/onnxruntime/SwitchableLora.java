@@ -76,7 +76,7 @@ public final class SwitchableLora {
   private static void requirePlain(String name, AdaptedModel adapted) {
     if (!(adapted.adapter().method() instanceof Lora lora)) {
       throw new UnsupportedModelException(
-          "adapter '%s' is %s, but ONNX Runtime switches LoRA; make it LoRA with peft4j adapter extract"
+          "adapter '%s' is %s, but ONNX Runtime switches LoRA as PEFT has it; make it that with peft4j adapter convert --to peft or peft4j adapter extract"
               .formatted(name, adapted.adapter().method().name()));
     }
     boolean onLinears =
