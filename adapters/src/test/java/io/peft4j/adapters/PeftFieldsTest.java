@@ -6,14 +6,17 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.collect.Streams;
+import io.peft4j.AdaptedModel;
 import io.peft4j.CheckpointFormatException;
 import io.peft4j.PretrainedModel;
 import io.peft4j.UnsupportedModelException;
+import io.peft4j.adapter.AdapterTensor;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.loha.Loha;
 import io.peft4j.engine.CompileOptions;
 import io.peft4j.engine.torch.TorchEngine;
 import io.peft4j.engine.torch.TorchProgram;
+import io.peft4j.graph.DType;
 import io.peft4j.graph.Tensor;
 import io.peft4j.loaders.safetensors.SafeTensors;
 import java.io.IOException;
@@ -21,7 +24,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -34,15 +36,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Fields of configurations that no golden case sets. */
 class PeftFieldsTest {
-  /** Their dropout replaces a fixed number of rotations, which is not offered. */
-  private static final Set<String> WITHOUT_DROPOUT = Set.of("BOFT", "OFT");
-
   @TempDir Path folder;
 
   static Stream<String> withDropout() {
-    return MethodCase.peftCases()
-        .filter(name -> !dropouts(config(name)).isEmpty())
-        .filter(name -> !WITHOUT_DROPOUT.contains(config(name).get("peft_type").asText()));
+    return MethodCase.peftCases().filter(name -> !dropouts(config(name)).isEmpty());
   }
 
   private static ObjectNode config(String name) {
@@ -75,14 +72,30 @@ class PeftFieldsTest {
     assertClose("logits", outputs.get("logits"), expected, 1e-5, 0);
   }
 
+  /** Rotations that training always leaves out rotate nothing. */
   @ParameterizedTest
   @ValueSource(strings = {"oft", "boft"})
-  void dropoutThatIsNotOfferedIsRefused(String name) throws IOException {
+  void trainingLeavesRotationsOut(String name) throws IOException {
     MethodCase dropping =
-        changed(name, config -> dropouts(config).forEach(key -> config.put(key, 0.25)));
-    assertThatThrownBy(dropping::adapted)
-        .isInstanceOf(UnsupportedModelException.class)
-        .hasMessageContaining("dropout' is set to 0.25, which is not supported");
+        changed(name, config -> dropouts(config).forEach(key -> config.put(key, 0.9999999)));
+    AdaptedModel adapted = dropping.adapted();
+    Tensor logits;
+    try (TorchProgram training =
+        TorchEngine.compile(adapted.graph(), CompileOptions.forTraining())) {
+      logits = training.run(dropping.inputs()).get("logits");
+    }
+    Map<String, Tensor> unrotated = new TreeMap<>();
+    for (AdapterTensor tensor : adapted.adapter().tensors()) {
+      if (tensor.parameter().contains("_R")) {
+        long[] shape = adapted.graph().initializer(tensor.initializer()).shape();
+        unrotated.put(tensor.initializer(), Tensor.zeros(DType.FLOAT32, shape));
+      }
+    }
+    assertThat(unrotated).isNotEmpty();
+    adapted.update(unrotated);
+    Tensor expected = MethodCase.run(adapted.graph(), dropping.inputs()).get("logits");
+    assertClose("logits", logits, expected, 1e-5, 0);
+    assertThat(expected.contentEquals(dropping.io().get("logits"))).isFalse();
   }
 
   @ParameterizedTest

@@ -20,13 +20,16 @@ import java.util.Set;
  *
  * @param blockSize size of a block; 0 where blocks says how many there are
  * @param blocks number of blocks; 0 where blockSize says how large they are
+ * @param dropout the probability with which training leaves a block unrotated
  */
-public record Boft(int blockSize, int blocks, Targets targets, List<String> modulesToSave)
+public record Boft(
+    int blockSize, int blocks, double dropout, Targets targets, List<String> modulesToSave)
     implements LinearMethod {
 
   public Boft {
     Checks.atLeast("blockSize", blockSize, 0);
     Checks.atLeast("blocks", blocks, 0);
+    Checks.fraction("dropout", dropout);
     if (blockSize > 0 == blocks > 0) {
       throw new RecipeException(
           "blockSize is %d and blocks %d; give one of them and 0 for the other"
@@ -37,11 +40,11 @@ public record Boft(int blockSize, int blocks, Targets targets, List<String> modu
 
   /** BOFT with blocks of a size on the feed-forward blocks. */
   public static Boft block(int size) {
-    return new Boft(size, 0, Targets.feedForward(), List.of());
+    return new Boft(size, 0, 0, Targets.feedForward(), List.of());
   }
 
   public Boft on(Targets newTargets) {
-    return new Boft(blockSize, blocks, newTargets, modulesToSave);
+    return new Boft(blockSize, blocks, dropout, newTargets, modulesToSave);
   }
 
   @Override
@@ -76,7 +79,10 @@ public record Boft(int blockSize, int blocks, Targets targets, List<String> modu
     Expression scale = kernels == null ? scales : scales.transposed();
     Expression matrices = stored.squeezed(0);
     Expression skew = matrices.minus(matrices.transposed(0, 2, 1)).times(0.5);
-    Expression rotated = Rotations.rotated(layer, Rotations.cayley(layer, skew, size), size);
+    Expression rotations =
+        Rotations.dropped(
+            layer, Rotations.cayley(layer, skew, size), layer.in() / size, size, dropout);
+    Expression rotated = Rotations.rotated(layer, rotations, size);
     return layer.withWeight(rotated.times(scale));
   }
 }

@@ -1,7 +1,6 @@
 package io.peft4j.adapters.boft;
 
 import io.peft4j.adapters.peft.RecordInterchange;
-import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -13,24 +12,12 @@ public final class BoftInterchange extends RecordInterchange<Boft> {
         "BOFT",
         Boft.block(4),
         Boft.block(4),
-        Map.of("blockSize", "boft_block_size", "blocks", "boft_block_num"));
+        Map.of(
+            "blockSize", "boft_block_size", "blocks", "boft_block_num", "dropout", "boft_dropout"));
   }
 
   @Override
   protected Map<String, @Nullable Object> furtherFields() {
-    return Map.of(
-        "fan_in_fan_out",
-        false,
-        "init_weights",
-        true,
-        "boft_dropout",
-        0.0,
-        "boft_n_butterfly_factor",
-        1);
-  }
-
-  @Override
-  protected List<String> unsupported() {
-    return List.of("boft_dropout");
+    return Map.of("fan_in_fan_out", false, "init_weights", true, "boft_n_butterfly_factor", 1);
   }
 }

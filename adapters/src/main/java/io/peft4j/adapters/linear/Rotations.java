@@ -60,6 +60,22 @@ public final class Rotations {
     return sum;
   }
 
+  /**
+   * Rotations of which training leaves some out: each for itself with a probability, where PEFT
+   * draws which of a fixed number. A single one always counts, as in PEFT.
+   *
+   * @param rotations [blocks, size, size]
+   */
+  public static Expression dropped(
+      AdaptedLinear layer, Expression rotations, int blocks, int size, double probability) {
+    if (probability == 0 || blocks == 1) {
+      return rotations;
+    }
+    Expression identity = identity(layer, size);
+    Expression kept = layer.kept(probability, blocks, 1, 1);
+    return rotations.minus(identity).times(kept).plus(identity);
+  }
+
   private static Expression identity(AdaptedLinear layer, int size) {
     return layer.constant("identity", AdaptedLinear.identity(size));
   }

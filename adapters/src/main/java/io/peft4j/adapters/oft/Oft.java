@@ -22,6 +22,7 @@ import java.util.List;
  * @param blockShare whether one block serves for all
  * @param useCayleyNeumann whether the inverse is replaced by a few terms of its series
  * @param numCayleyNeumannTerms how many
+ * @param moduleDropout the probability with which training leaves a block unrotated
  */
 public record Oft(
     int blockSize,
@@ -31,6 +32,7 @@ public record Oft(
     boolean blockShare,
     boolean useCayleyNeumann,
     int numCayleyNeumannTerms,
+    double moduleDropout,
     Targets targets,
     List<String> modulesToSave)
     implements LinearMethod {
@@ -40,6 +42,7 @@ public record Oft(
     Checks.atLeast("blocks", blocks, 0);
     Checks.positive("eps", eps);
     Checks.atLeast("numCayleyNeumannTerms", numCayleyNeumannTerms, 2);
+    Checks.fraction("moduleDropout", moduleDropout);
     if (blockSize > 0 == blocks > 0) {
       throw new RecipeException(
           "blockSize is %d and blocks %d; give one of them and 0 for the other"
@@ -50,7 +53,7 @@ public record Oft(
 
   /** OFT with blocks of a size on the feed-forward blocks. */
   public static Oft block(int size) {
-    return new Oft(size, 0, false, 6e-5, false, true, 5, Targets.feedForward(), List.of());
+    return new Oft(size, 0, false, 6e-5, false, true, 5, 0, Targets.feedForward(), List.of());
   }
 
   public Oft on(Targets newTargets) {
@@ -62,6 +65,7 @@ public record Oft(
         blockShare,
         useCayleyNeumann,
         numCayleyNeumannTerms,
+        moduleDropout,
         newTargets,
         modulesToSave);
   }
@@ -92,7 +96,8 @@ public record Oft(
         useCayleyNeumann
             ? Rotations.neumann(layer, skew, size, numCayleyNeumannTerms)
             : Rotations.cayley(layer, skew, size);
-    return layer.withWeight(Rotations.rotated(layer, rotations, size));
+    Expression used = Rotations.dropped(layer, rotations, stored, size, moduleDropout);
+    return layer.withWeight(Rotations.rotated(layer, used, size));
   }
 
   /**

@@ -1,7 +1,6 @@
 package io.peft4j.adapters.oft;
 
 import io.peft4j.adapters.peft.RecordInterchange;
-import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -15,11 +14,6 @@ public final class OftInterchange extends RecordInterchange<Oft> {
 
   @Override
   protected Map<String, @Nullable Object> furtherFields() {
-    return Map.of("fan_in_fan_out", false, "init_weights", true, "module_dropout", 0.0);
-  }
-
-  @Override
-  protected List<String> unsupported() {
-    return List.of("module_dropout");
+    return Map.of("fan_in_fan_out", false, "init_weights", true);
   }
 }
