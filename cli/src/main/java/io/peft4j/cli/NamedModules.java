@@ -23,11 +23,12 @@ final class NamedModules {
   private NamedModules() {}
 
   /**
+   * @param method as the recipe has it
+   * @param adapter what it attached
    * @throws RecipeException naming a module to save that the model lacks, or a pattern that none of
    *     the adapted layers fits
    */
-  static void require(AttachedAdapter adapter) {
-    AdapterMethod method = adapter.method();
+  static void require(AdapterMethod method, AttachedAdapter adapter) {
     MethodRecipes.of(method)
         .write(method)
         .forEach(

@@ -66,7 +66,7 @@ final class TrainCommand extends Subcommand {
     Dataset test = optional(recipe.test(), recipe);
     AdaptedModel model =
         Checkpoints.open(recipe.model()).attach(recipe.method(), recipe.training().seed());
-    NamedModules.require(model.adapter());
+    NamedModules.require(recipe.method(), model.adapter());
     recipe.method().notes().forEach(note -> err().println("peft4j: note: " + note));
     if (test != null) {
       List<String> trained = train.labels();
