@@ -69,9 +69,10 @@ public interface StepRule {
    * Trainable initializers that do not train in a step: no gradient is computed for them, and
    * optimiser and clipping leave them alone.
    *
+   * @param parameters as they are before the step
    * @param step from 0
    */
-  default Set<String> resting(int step, int totalSteps) {
+  default Set<String> resting(TorchParameters parameters, int step, int totalSteps) {
     return Set.of();
   }
 

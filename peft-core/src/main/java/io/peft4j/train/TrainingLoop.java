@@ -164,7 +164,7 @@ final class TrainingLoop implements AutoCloseable {
 
   /** One optimiser step: forward, backward, clip, update. */
   private TrainingListener.Step step(Map<String, Tensor> batch, int epoch, int step, int total) {
-    Set<String> resting = rule.resting(step, total);
+    Set<String> resting = rule.resting(parameters, step, total);
     parameters.rest(resting);
     Set<String> active = resting.isEmpty() ? optimised : Sets.difference(optimised, resting);
     TorchEngine.seed(mixed(recipe.seed(), step));

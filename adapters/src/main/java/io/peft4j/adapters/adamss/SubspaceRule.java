@@ -17,7 +17,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Set;
-import java.util.function.Consumer;
 
 /**
  * Adaptive subspace allocation: freezes the groups that matter least, among all layers, until only
@@ -69,13 +68,8 @@ final class SubspaceRule implements StepRule {
     return tensor + ".uncertainty";
   }
 
-  /** Where the values of a frozen tensor are noted. */
-  private static String frozen(String tensor) {
-    return tensor + ".frozen";
-  }
-
   private static List<String> notes(String tensor) {
-    return List.of(mean(tensor), spread(tensor), frozen(tensor));
+    return List.of(mean(tensor), spread(tensor));
   }
 
   @Override
@@ -130,18 +124,22 @@ final class SubspaceRule implements StepRule {
               .formatted(
                   method.initWarmup(), method.finalWarmup(), method.maskInterval(), totalSteps));
     }
-    forEachFrozen(
-        parameters,
-        tensor -> {
-          try (NDArray gradient = parameters.array(tensor).getGradient()) {
-            gradient.muli(0);
-          }
-        });
+  }
+
+  @Override
+  public Set<String> resting(TorchParameters parameters, int step, int totalSteps) {
+    float[] flags = parameters.value(active).toFloats();
+    Set<String> resting = new HashSet<>();
+    for (int i = 0; i < flags.length; i++) {
+      if (flags[i] == 0) {
+        resting.addAll(subspaces.get(i).tensors());
+      }
+    }
+    return resting;
   }
 
   @Override
   public void afterUpdate(TorchParameters parameters, int step, int totalSteps) {
-    forEachFrozen(parameters, tensor -> parameters.set(tensor, parameters.value(frozen(tensor))));
     if (step < method.initWarmup() || step > method.finalWarmup()) {
       return;
     }
@@ -159,15 +157,6 @@ final class SubspaceRule implements StepRule {
   @Override
   public boolean settled(int steps, int totalSteps) {
     return steps > last();
-  }
-
-  private void forEachFrozen(TorchParameters parameters, Consumer<String> action) {
-    float[] flags = parameters.value(active).toFloats();
-    for (int i = 0; i < flags.length; i++) {
-      if (flags[i] == 0) {
-        subspaces.get(i).tensors().forEach(action);
-      }
-    }
   }
 
   /** Smooths a tensor's importance; its distance is that from the mean before. */
@@ -197,9 +186,6 @@ final class SubspaceRule implements StepRule {
     double threshold = budget < scores.length ? -falling[budget] : -1;
     for (int i = 0; i < flags.length; i++) {
       for (String tensor : subspaces.get(i).tensors()) {
-        if (flags[i] != 0 && scores[i] <= threshold) {
-          parameters.set(frozen(tensor), parameters.value(tensor));
-        }
         parameters.array(mean(tensor)).muli(0);
         parameters.array(spread(tensor)).muli(0);
       }

@@ -212,7 +212,7 @@ public record ElementMask(
     for (AdapterTensor tensor : adapter.tensors()) {
       if (tensor.parameter().endsWith(VALUES)) {
         int count = Math.toIntExact(adapter.graph().initializer(tensor.initializer()).size());
-        counts.put(weightName(tensor), count);
+        counts.put(weightName(tensor, VALUES), count);
       }
     }
     return new AttachedAdapter(
@@ -231,8 +231,7 @@ public record ElementMask(
     Map<String, AdapterTensor> byName = byName(read.base());
     for (AdapterTensor tensor : read.tensors()) {
       if (tensor.parameter().endsWith(PLACES)) {
-        String name = ModelWeights.fullName(tensor);
-        name = name.substring(0, name.length() - PLACES.length());
+        String name = weightName(tensor, PLACES);
         String weight = Objects.requireNonNull(byName.get(name)).initializer();
         long[] places = read.graph().initializer(tensor.initializer()).toLongs();
         StoredTensors.requireWithin(file, tensor, places, read.base().initializer(weight).size());
@@ -248,9 +247,9 @@ public record ElementMask(
     return byName;
   }
 
-  private static String weightName(AdapterTensor values) {
-    String name = ModelWeights.fullName(values);
-    return name.substring(0, name.length() - VALUES.length());
+  private static String weightName(AdapterTensor tensor, String part) {
+    String name = ModelWeights.fullName(tensor);
+    return name.substring(0, name.length() - part.length());
   }
 
   @Override
@@ -259,7 +258,7 @@ public record ElementMask(
     Map<String, AdapterTensor> byName = byName(adapter.base());
     for (AdapterTensor tensor : adapter.tensors()) {
       if (tensor.parameter().endsWith(VALUES)) {
-        String name = weightName(tensor);
+        String name = weightName(tensor, VALUES);
         AdapterTensor weight = Objects.requireNonNull(byName.get(name));
         double[] values = adapter.graph().initializer(tensor.initializer()).toDoubles();
         long[] places = adapter.graph().initializer(name + PLACES + "." + adapter.name()).toLongs();

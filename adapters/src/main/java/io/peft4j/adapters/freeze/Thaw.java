@@ -1,6 +1,7 @@
 package io.peft4j.adapters.freeze;
 
 import io.peft4j.adapter.AdapterTensor;
+import io.peft4j.engine.torch.TorchParameters;
 import io.peft4j.graph.GraphView;
 import io.peft4j.graph.Node;
 import io.peft4j.train.StepRule;
@@ -95,7 +96,12 @@ record Thaw(List<Set<String>> groups, double share) implements StepRule {
   }
 
   @Override
-  public Set<String> resting(int step, int totalSteps) {
+  public Set<String> resting(TorchParameters parameters, int step, int totalSteps) {
+    return resting(step, totalSteps);
+  }
+
+  /** What has not thawed by a step. */
+  Set<String> resting(int step, int totalSteps) {
     Set<String> resting = new HashSet<>();
     for (int k = 0; k < groups.size(); k++) {
       if (step < Math.floor(k * share * totalSteps / groups.size())) {

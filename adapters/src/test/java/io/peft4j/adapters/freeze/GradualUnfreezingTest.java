@@ -50,7 +50,7 @@ class GradualUnfreezingTest {
 
   @Test
   void theLastLayerThawsFirstAndTheEmbeddingsLast() {
-    StepRule rule = StepRule.of(MethodCase.bert().attach(FreezeMask.all().gradually(0.5)));
+    Thaw rule = (Thaw) StepRule.of(MethodCase.bert().attach(FreezeMask.all().gradually(0.5)));
     // Three groups, half of 60 steps: one thaws every 10 steps.
     assertThat(rule.resting(0, 60)).isEqualTo(both(LAYER_0, EMBEDDINGS));
     assertThat(rule.resting(9, 60)).isEqualTo(both(LAYER_0, EMBEDDINGS));
@@ -62,7 +62,7 @@ class GradualUnfreezingTest {
   @Test
   void groupsThatAreNotSelectedTakeNoTime() {
     FreezeMask mask = FreezeMask.topLayers(2).gradually(1);
-    StepRule rule = StepRule.of(MethodCase.bert().attach(mask));
+    Thaw rule = (Thaw) StepRule.of(MethodCase.bert().attach(mask));
     assertThat(rule.resting(4, 10)).isEqualTo(LAYER_0);
     assertThat(rule.resting(5, 10)).isEmpty();
   }
