@@ -3,13 +3,10 @@ package io.peft4j.adapters.freeze;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
-import io.peft4j.adapter.MethodRecipe;
-import io.peft4j.adapter.MethodSettings;
 import io.peft4j.adapter.RecordSettings;
 import io.peft4j.adapters.peft.PeftConfig;
-import io.peft4j.adapters.peft.PeftInterchange;
+import io.peft4j.adapters.peft.RecordRecipe;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -18,46 +15,14 @@ import org.jspecify.annotations.Nullable;
  * ELEMENT_MASK}, which is ours and which PEFT refuses by name, the settings, and for each weight
  * the places [n] of type int32 in it as a row of all its elements, and the values [n] there.
  */
-public final class ElementMaskInterchange implements PeftInterchange, MethodRecipe {
-  private final RecordSettings<ElementMask> settings =
-      new RecordSettings<>(ElementMask.share(0.005), Map.of());
+public final class ElementMaskInterchange extends RecordRecipe<ElementMask> {
+  private static final ElementMask STANDARD = ElementMask.share(0.005);
+
+  private final RecordSettings<ElementMask> settings = new RecordSettings<>(STANDARD, Map.of());
 
   /** For ServiceLoader. */
-  public ElementMaskInterchange() {}
-
-  @Override
-  public String method() {
-    return ElementMask.NAME;
-  }
-
-  @Override
-  public List<String> keys() {
-    return settings.keys();
-  }
-
-  @Override
-  public AdapterMethod read(MethodSettings given) {
-    return settings.read(given);
-  }
-
-  @Override
-  public boolean describes(AdapterMethod method) {
-    return settings.describes(method);
-  }
-
-  @Override
-  public Map<String, @Nullable Object> write(AdapterMethod method) {
-    return settings.write(method);
-  }
-
-  @Override
-  public String peftType() {
-    return "ELEMENT_MASK";
-  }
-
-  @Override
-  public boolean writes(AdapterMethod method) {
-    return settings.describes(method);
+  public ElementMaskInterchange() {
+    super("ELEMENT_MASK", STANDARD, Map.of());
   }
 
   @Override

@@ -5,12 +5,11 @@ import io.peft4j.RecipeException;
 import io.peft4j.UnsupportedModelException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
-import io.peft4j.adapter.MethodRecipe;
 import io.peft4j.adapter.MethodSettings;
 import io.peft4j.adapter.RecordSettings;
 import io.peft4j.adapter.Targets;
 import io.peft4j.adapters.peft.PeftConfig;
-import io.peft4j.adapters.peft.PeftInterchange;
+import io.peft4j.adapters.peft.RecordRecipe;
 import io.peft4j.adapters.peft.UsualTargets;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -19,10 +18,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** LoRA in recipes, and as {@code LoraConfig} of PEFT says it. */
-public final class LoraInterchange implements PeftInterchange, MethodRecipe {
-  private final RecordSettings<Lora> recipe =
-      new RecordSettings<>(Lora.rank(8), Map.of("rankStabilized", "rslora"));
-
+public final class LoraInterchange extends RecordRecipe<Lora> {
   private final RecordSettings<Lora> configuration =
       new RecordSettings<>(
           Lora.rank(8),
@@ -56,42 +52,14 @@ public final class LoraInterchange implements PeftInterchange, MethodRecipe {
       List.of("pissa_niter", "corda", "lora_ga", "loftq");
 
   /** For ServiceLoader. */
-  public LoraInterchange() {}
-
-  @Override
-  public String method() {
-    return Lora.NAME;
-  }
-
-  @Override
-  public List<String> keys() {
-    return recipe.keys();
+  public LoraInterchange() {
+    super("LORA", Lora.rank(8), Map.of("rankStabilized", "rslora"));
   }
 
   @Override
   public AdapterMethod read(MethodSettings settings) {
-    Lora lora = recipe.read(settings);
+    Lora lora = (Lora) super.read(settings);
     return settings.has("alpha") ? lora : lora.alpha(2.0 * lora.rank());
-  }
-
-  @Override
-  public boolean describes(AdapterMethod method) {
-    return recipe.describes(method);
-  }
-
-  @Override
-  public Map<String, @Nullable Object> write(AdapterMethod method) {
-    return recipe.write(method);
-  }
-
-  @Override
-  public String peftType() {
-    return "LORA";
-  }
-
-  @Override
-  public boolean writes(AdapterMethod method) {
-    return method instanceof Lora;
   }
 
   @Override

@@ -4,7 +4,6 @@ import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
 import io.peft4j.adapter.MethodRecipe;
-import io.peft4j.adapter.MethodSettings;
 import io.peft4j.adapter.RecordSettings;
 import io.peft4j.adapter.Targets;
 import java.util.HashMap;
@@ -20,13 +19,9 @@ import org.jspecify.annotations.Nullable;
  *
  * @param <T> the record; its targets are a component called {@code targets}
  */
-public abstract class RecordInterchange<T extends Record & AdapterMethod>
-    implements PeftInterchange, MethodRecipe {
+public abstract class RecordInterchange<T extends Record & AdapterMethod> extends RecordRecipe<T> {
   private static final String TARGETS = "target_modules";
 
-  private final String peftType;
-  private final T standard;
-  private final RecordSettings<T> recipe;
   private final RecordSettings<T> configuration;
 
   /**
@@ -37,9 +32,7 @@ public abstract class RecordInterchange<T extends Record & AdapterMethod>
    */
   protected RecordInterchange(
       String peftType, T standard, T peftStandard, Map<String, String> fields) {
-    this.peftType = peftType;
-    this.standard = standard;
-    recipe = new RecordSettings<>(standard, Map.of());
+    super(peftType, standard, Map.of());
     Map<String, String> names = new HashMap<>(fields);
     names.put("targets", TARGETS);
     configuration = new RecordSettings<>(peftStandard, names);
@@ -58,41 +51,6 @@ public abstract class RecordInterchange<T extends Record & AdapterMethod>
   /** Further fields of a new configuration. */
   protected Map<String, @Nullable Object> furtherFields() {
     return Map.of();
-  }
-
-  @Override
-  public String peftType() {
-    return peftType;
-  }
-
-  @Override
-  public String method() {
-    return standard.name();
-  }
-
-  @Override
-  public List<String> keys() {
-    return recipe.keys();
-  }
-
-  @Override
-  public AdapterMethod read(MethodSettings settings) {
-    return recipe.read(settings);
-  }
-
-  @Override
-  public boolean describes(AdapterMethod method) {
-    return recipe.describes(method);
-  }
-
-  @Override
-  public Map<String, @Nullable Object> write(AdapterMethod method) {
-    return recipe.write(method);
-  }
-
-  @Override
-  public boolean writes(AdapterMethod method) {
-    return recipe.describes(method);
   }
 
   @Override

@@ -8,12 +8,7 @@ import org.jspecify.annotations.Nullable;
 public final class PTuningInterchange extends PromptInterchange<PTuning> {
   /** For ServiceLoader. */
   public PTuningInterchange() {
-    super(PTuning.tokens(USUAL_TOKENS));
-  }
-
-  @Override
-  public String peftType() {
-    return "P_TUNING";
+    super("P_TUNING", PTuning.tokens(USUAL_TOKENS));
   }
 
   @Override

@@ -8,12 +8,7 @@ import org.jspecify.annotations.Nullable;
 public final class PrefixTuningInterchange extends PromptInterchange<PrefixTuning> {
   /** For ServiceLoader. */
   public PrefixTuningInterchange() {
-    super(PrefixTuning.tokens(USUAL_TOKENS));
-  }
-
-  @Override
-  public String peftType() {
-    return "PREFIX_TUNING";
+    super("PREFIX_TUNING", PrefixTuning.tokens(USUAL_TOKENS));
   }
 
   @Override

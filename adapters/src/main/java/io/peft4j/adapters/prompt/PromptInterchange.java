@@ -3,11 +3,8 @@ package io.peft4j.adapters.prompt;
 import io.peft4j.RecipeException;
 import io.peft4j.adapter.AdapterMethod;
 import io.peft4j.adapter.AttachedAdapter;
-import io.peft4j.adapter.MethodRecipe;
-import io.peft4j.adapter.MethodSettings;
-import io.peft4j.adapter.RecordSettings;
 import io.peft4j.adapters.peft.PeftConfig;
-import io.peft4j.adapters.peft.PeftInterchange;
+import io.peft4j.adapters.peft.RecordRecipe;
 import io.peft4j.site.AttentionSite;
 import io.peft4j.site.Sites;
 import java.util.LinkedHashMap;
@@ -21,23 +18,19 @@ import org.jspecify.annotations.Nullable;
  *
  * @param <T> the prompt
  */
-abstract class PromptInterchange<T extends Record & PromptMethod>
-    implements PeftInterchange, MethodRecipe {
+abstract class PromptInterchange<T extends Record & PromptMethod> extends RecordRecipe<T> {
   /** How many virtual tokens a recipe means that does not say. */
   static final int USUAL_TOKENS = 20;
 
   private static final String TOKENS = "num_virtual_tokens";
   private static final String SAVED = "modules_to_save";
 
-  private final T standard;
-  private final RecordSettings<T> recipe;
-
   /**
+   * @param peftType the value of {@code peft_type}
    * @param standard the prompt of a recipe that gives only the method
    */
-  PromptInterchange(T standard) {
-    this.standard = standard;
-    recipe = new RecordSettings<>(standard, Map.of());
+  PromptInterchange(String peftType, T standard) {
+    super(peftType, standard, Map.of());
   }
 
   /** A prompt whose vectors are known: how they started and what made them does not matter. */
@@ -49,36 +42,6 @@ abstract class PromptInterchange<T extends Record & PromptMethod>
    * @param size of the model's embeddings
    */
   abstract void addFields(T method, long size, Map<String, @Nullable Object> fields);
-
-  @Override
-  public String method() {
-    return standard.name();
-  }
-
-  @Override
-  public List<String> keys() {
-    return recipe.keys();
-  }
-
-  @Override
-  public AdapterMethod read(MethodSettings settings) {
-    return recipe.read(settings);
-  }
-
-  @Override
-  public boolean describes(AdapterMethod method) {
-    return recipe.describes(method);
-  }
-
-  @Override
-  public Map<String, @Nullable Object> write(AdapterMethod method) {
-    return recipe.write(method);
-  }
-
-  @Override
-  public boolean writes(AdapterMethod method) {
-    return describes(method);
-  }
 
   @Override
   public AdapterMethod read(PeftConfig config, String modelType) {

@@ -9,12 +9,7 @@ import org.jspecify.annotations.Nullable;
 public final class PromptTuningInterchange extends PromptInterchange<PromptTuning> {
   /** For ServiceLoader. */
   public PromptTuningInterchange() {
-    super(PromptTuning.tokens(USUAL_TOKENS));
-  }
-
-  @Override
-  public String peftType() {
-    return "PROMPT_TUNING";
+    super("PROMPT_TUNING", PromptTuning.tokens(USUAL_TOKENS));
   }
 
   @Override
